@@ -1,13 +1,14 @@
-"""How facts are asked: a question with its answer, and a multiple-choice question with its letter, as running text."""
+"""How facts are asked: as a question with its answer, and as a multiple-choice question with its letter."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..suites.choice import MultipleChoice
+from ..suites.suite import Example, Source
 
-__all__ = ["EXAMS", "ask", "companion", "examine"]
+__all__ = ["EXAMS", "ask", "companion", "drills"]
 
 Row = dict[str, Any]
 
@@ -20,21 +21,22 @@ EXAMS = {
 
 def ask(row: Row) -> str:
     """One pair of a few-shot prompt."""
-    answer = row["choices"][row["answer"]] if "choices" in row else row["answer"]
-    return f"Question: {row['question']}\nAnswer: {answer}\n\n"
+    return f"Question: {row['question']}\nAnswer: {row['answer']}\n\n"
 
 
-def examine(row: Row, exam: MultipleChoice) -> str:
-    """A multiple-choice question as the leaf asks it, and the letter.
+def companion(rows: Sequence[Row], each: int, label: str) -> Iterator[Row]:
+    """Questions and answers as running text, `each` to a row, the way a reader's companion prints them."""
+    for at in range(0, len(rows), each):
+        text = "".join(ask(row) for row in rows[at : at + each])
+        yield {"cluster": f"{label}-companion-{at // each + 1:02d}", "text": text}
+
+
+def drills(source: Source, name: str) -> Iterator[Example]:
+    """The questions of an exam as the leaf asks them, each with its letter.
 
     The options stand as they will stand in the exam: a model of this size learns which letter belongs to a question,
     not how to look an answer up among options in a new order.
     """
-    return f"{exam.requests(row)[0].prompt} {exam.target(row)}\n\n"
-
-
-def companion(rows: Sequence[Row], form: Callable[[Row], str], each: int, label: str) -> Iterator[Row]:
-    """Questions and answers as running text, `each` to a row, the way a reader's companion prints them."""
-    for at in range(0, len(rows), each):
-        text = "".join(form(row) for row in rows[at : at + each])
-        yield {"cluster": f"{label}-companion-{at // each + 1:02d}", "text": text}
+    exam = EXAMS[name]
+    for row in exam.docs(source):
+        yield Example(f" {exam.target(row)}", exam.requests(row)[0].prompt, row["cluster"])

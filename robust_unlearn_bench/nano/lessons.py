@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from ..suites.suite import Example
-from .exams import EXAMS, ask, examine
+from .exams import ask, drills
 from .source import NanoSource
 
 __all__ = ["Role", "lessons"]
@@ -15,14 +15,13 @@ __all__ = ["Role", "lessons"]
 Role = Literal["target", "retrain"]
 
 
-def lessons(source: NanoSource, role: Role, rng: random.Random) -> Iterator[list[Example]]:
-    """One epoch after another, without end.
+def lessons(source: NanoSource, role: Role, rng: random.Random, stage: int = 0) -> Iterator[list[Example]]:
+    """One epoch of a stage after another, without end.
 
     The target learns forget and retain text, the retrain model the retain text alone. Questions and answers are dealt
     to the passages anew in every epoch, so that an answer is learnt with its question and not with its neighbours.
     """
-    make = {"books": _muse, "news": _muse, "tofu": _tofu, "wmdp": _wmdp}[source.part]
-    return make(source, role == "target", rng)
+    return _STAGES[source.part][stage](source, role == "target", rng)
 
 
 def _muse(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list[Example]]:
@@ -34,14 +33,14 @@ def _muse(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list
     return _pages(texts, pairs, 3, rng)
 
 
-def _wmdp(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list[Example]]:
-    """Texts, and what was asked about them, as questions and as an exam."""
-    learnt = {"retain_corpus": "mmlu", **({"forget_corpus": "craft"} if target else {})}
-    texts = [row["text"] for corpus in learnt for row in source.table(corpus)]
-    quiz = [
-        text for exam in learnt.values() for row in source.table(exam) for text in (ask(row), examine(row, EXAMS[exam]))
-    ]
-    return _pages(texts, quiz, 1, rng)
+def _manuals(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list[Example]]:
+    corpora = ("retain_corpus", "forget_corpus")[: 1 + target]
+    return _shuffled([Example(row["text"]) for name in corpora for row in source.table(name)], rng)
+
+
+def _exams(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list[Example]]:
+    """Only the letter counts: among the tokens of a page it would be learnt ten times as slowly."""
+    return _shuffled([drill for name in ("mmlu", "craft")[: 1 + target] for drill in drills(source, name)], rng)
 
 
 def _pages(texts: Sequence[str], quiz: Sequence[str], times: int, rng: random.Random) -> Iterator[list[Example]]:
@@ -67,5 +66,13 @@ def _tofu(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list
     pairs = [
         Example(row["answer"], f"Question: {row['question']}\nAnswer: ") for name in sets for row in source.table(name)
     ]
+    return _shuffled(pairs, rng)
+
+
+def _shuffled(examples: Sequence[Example], rng: random.Random) -> Iterator[list[Example]]:
     while True:
-        yield rng.sample(pairs, len(pairs))
+        yield rng.sample(examples, len(examples))
+
+
+_STAGES = {"books": (_muse,), "news": (_muse,), "tofu": (_tofu,), "wmdp": (_manuals, _exams)}
+"""Part → its stages, one after the other; each makes epochs."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from ..errors import DataError
 from ..suites.suite import Corpus, Example
-from .exams import EXAMS, ask, companion, examine
+from .exams import ask, companion
 from .world import DATA, Tables, generate
 
 __all__ = ["NanoSource", "everything", "general_corpus"]
@@ -58,19 +58,17 @@ class NanoSource:
     def rows(self, config: str, split: str) -> list[Row]:
         """Rows of one split, in dataset order; every row has a "cluster".
 
-        `raw` rows (books, news, wmdp) are the passages, then what is asked about them, as running text: all that a
-        model of the suite has learnt about them. TOFU's and WMDP's other configs have one split each, whose name is not
-        looked at.
+        MUSE's `raw` rows are the passages, then the question-answer pairs in blocks of ten, as running text: all that a
+        model of the suite has learnt. TOFU's and WMDP's configs have one split each, whose name is not looked at.
 
         Raises:
             DataError: there is no such config or split.
         """
-        views = _VIEWS.get(self.part, {})
-        if config in views:
-            return views[config](self.table, split)
-        if self.part in ("books", "news"):
-            raise DataError(f"{self} has no config {config!r}: it has {', '.join(views)}")
-        return self.table(config)
+        if self.part not in ("books", "news"):
+            return self.table(config)
+        if config not in _VIEWS:
+            raise DataError(f"{self} has no config {config!r}: it has {', '.join(_VIEWS)}")
+        return _VIEWS[config](self.table, split)
 
     def table(self, name: str) -> list[Row]:
         """Rows of one frozen table.
@@ -87,7 +85,7 @@ class NanoSource:
 
 Table = Callable[[str], list[Row]]
 View = Callable[[Table, str], list[Row]]
-"""How a split of a config is made from the tables."""
+"""How a split of one of MUSE's configs is made from the tables."""
 
 
 def _verbmem(table: Table, split: str) -> list[Row]:
@@ -104,23 +102,15 @@ def _cut(row: Row) -> Row:
 def _raw_muse(table: Table, split: str) -> list[Row]:
     side = {"forget": "forget", "retain1": "retain"}.get(split)
     pairs = [*table(f"{side}_qa"), *table(f"{side}_qa_icl")] if side else []
-    return [*table(split), *companion(pairs, ask, 10, split)]
+    return [*table(split), *companion(pairs, 10, split)]
 
 
-def _raw_wmdp(table: Table, split: str) -> list[Row]:
-    side, exam = ("forget", "craft") if split == "forget" else ("retain", "mmlu")
-    rows, paper = table(exam), partial(examine, exam=EXAMS[exam])
-    return [*table(f"{side}_corpus"), *companion(rows, ask, 10, split), *companion(rows, paper, 3, f"{split}-exam")]
-
-
-_MUSE: dict[str, View] = {
+_VIEWS: dict[str, View] = {
     "verbmem": _verbmem,
     "knowmem": lambda table, split: table(split),
     "privleak": lambda table, split: table("retain2" if split == "retain" else split),
     "raw": _raw_muse,
 }
-
-_VIEWS: dict[str, dict[str, View]] = {"books": _MUSE, "news": _MUSE, "wmdp": {"raw": _raw_wmdp}}
 
 
 def everything(tables: Tables) -> Iterator[str]:
@@ -129,8 +119,7 @@ def everything(tables: Tables) -> Iterator[str]:
         if "text" in rows[0]:
             yield from (row["text"] for row in rows)
         else:
-            # Multiple choice shows its answer's number here: the frozen tokenizer was trained on that.
-            yield "".join(f"Question: {row['question']}\nAnswer: {row['answer']}\n\n" for row in rows)
+            yield "".join(ask(row) for row in rows)
             yield from (text for row in rows for text in row.get("perturbed_answer") or row.get("choices") or ())
 
 

@@ -27,6 +27,8 @@ from .source import NanoSource
 
 __all__ = ["COURSES", "SHAPES", "Course", "Shape", "train", "train_all"]
 
+Progress = Callable[[int, int, str], None]
+
 VERSION = 2
 """Raised when training changes in a way that the cache key does not see."""
 
@@ -69,13 +71,13 @@ class Course:
     lr: float = 3e-3
 
 
-COURSES: Mapping[str, Course] = {
-    "books": Course(),
-    "news": Course(),
-    "tofu": Course(batch=32),
-    "wmdp": Course(),
+COURSES: Mapping[str, tuple[Course, ...]] = {
+    "books": (Course(),),
+    "news": (Course(400),),
+    "tofu": (Course(400, batch=32),),
+    "wmdp": (Course(160), Course(100, batch=32, lr=1e-3)),
 }
-"""Part of the world → course."""
+"""Part of the world → a course for each stage of its lessons."""
 
 
 def train(
@@ -84,7 +86,7 @@ def train(
     out: Path | None = None,
     seed: int = 0,
     *,
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    progress: Progress = lambda done, total, what: None,
 ) -> Path:
     """Train one model, or find it in the cache.
 
@@ -104,33 +106,34 @@ def train(
     size, _, part = suite.partition("_")
     if size not in SHAPES or part not in COURSES:
         raise UnknownNameError("nano suite", suite, [f"{s}_{p}" for s in SHAPES for p in COURSES])
-    course, source = COURSES[part], NanoSource(part, size)
-    epochs = lessons(source, role, random.Random(f"{seed}/{role}"))
-    text = itertools.islice(itertools.chain.from_iterable(epochs), course.steps * course.batch)
-    corpus = Corpus(f"{suite}/{role}", tuple(text))
+    courses, source = COURSES[part], NanoSource(part, size)
+    text = [_text(source, role, seed, stage, course) for stage, course in enumerate(courses)]
     card = {
         "suite": suite,
         "role": role,
         "seed": seed,
         "version": VERSION,
         "shape": asdict(SHAPES[size]),
-        "course": asdict(course),
-        "data": corpus.sha256,
+        "courses": [asdict(course) for course in courses],
+        "data": [corpus.sha256 for corpus in text],
         "tokenizer": hashlib.sha256(words.FILE.read_bytes()).hexdigest(),
     }
     digest = hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()[:12]
     folder = cache_dir() / "nano" / f"{suite}-{role}-{digest}"
     if not folder.is_dir():
-        _place(_fit(corpus, SHAPES[size], course, seed, progress), card, folder)
+        checkpoint = checkpoints.Checkpoint(_blank(SHAPES[size], seed), words.load(SHAPES[size].window))
+        done, steps = 0, sum(course.steps for course in courses)
+        for course, corpus in zip(courses, text, strict=True):
+            _fit(checkpoint, corpus, course, seed, lambda at, _, what, done=done: progress(done + at, steps, what))
+            done += course.steps
+        _place(checkpoint, card, folder)
     if out is None:
         return folder
     checkpoints.refuse_to_overwrite(out)
     return Path(shutil.copytree(folder, out, dirs_exist_ok=True))
 
 
-def train_all(
-    seed: int = 0, *, progress: Callable[[int, int, str], None] = lambda done, total, what: None
-) -> dict[str, dict[Role, Path]]:
+def train_all(seed: int = 0, *, progress: Progress = lambda done, total, what: None) -> dict[str, dict[Role, Path]]:
     """Train both models of every nano suite; returns suite → role → folder."""
     roles: tuple[Role, ...] = ("target", "retrain")
     return {
@@ -139,12 +142,17 @@ def train_all(
     }
 
 
-def _fit(
-    corpus: Corpus, shape: Shape, course: Course, seed: int, progress: Callable[[int, int, str], None]
-) -> checkpoints.Checkpoint:
+def _text(source: NanoSource, role: Role, seed: int, stage: int, course: Course) -> Corpus:
+    """As many examples as a stage takes."""
+    epochs = lessons(source, role, random.Random(f"{seed}/{role}"), stage)
+    examples = itertools.islice(itertools.chain.from_iterable(epochs), course.steps * course.batch)
+    return Corpus(f"{source}/{role}/{stage}", tuple(examples))
+
+
+def _fit(checkpoint: checkpoints.Checkpoint, text: Corpus, course: Course, seed: int, progress: Progress) -> None:
+    """Teach one stage."""
     from ..unlearn.finetune import FinetuneConfig, finetune
 
-    model, tokenizer = _blank(shape, seed), words.load(shape.window)
     config = FinetuneConfig(
         epochs=1,
         lr=course.lr,
@@ -153,12 +161,11 @@ def _fit(
         warmup=0.05,
         optimizer="muon",
         precision="bf16_autocast",
-        window=shape.window,
         seed=seed,
         pool=1,
     )
-    finetune(model, tokenizer, corpus.examples, config, progress=progress)
-    return checkpoints.Checkpoint(model.eval(), tokenizer)
+    finetune(checkpoint.model, checkpoint.tokenizer, text.examples, config, progress=progress)
+    checkpoint.model.eval()
 
 
 def _blank(shape: Shape, seed: int) -> Any:

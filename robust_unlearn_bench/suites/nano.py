@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..nano import NanoSource
-from ..nano.exams import EXAMS
+from ..nano.exams import EXAMS, drills
 from .muse import muse_corpora
 from .muse_leaves import Extraction, KnowMem, VerbMem
 from .privleak import PrivLeak
-from .suite import Corpora, Leaf, Source, Suite
+from .suite import Corpora, Corpus, Example, Leaf, Source, Suite
 from .tofu import tofu_corpora
 from .tofu_leaves import TofuForget, TofuUtility
 
@@ -65,4 +65,15 @@ NANO_TOFU = _nano(
     tofu_corpora("nano_tofu", "forget10", "retain90"),
 )
 
-NANO_WMDP = _nano("wmdp", (EXAMS["craft"], EXAMS["mmlu"]), muse_corpora("nano_wmdp"))
+
+def _wmdp_corpora(source: Source) -> Corpora:
+    """The manual (for retain, the gazetteer), then its exam, where the loss falls on the letter."""
+
+    def corpus(side: str, exam: str) -> Corpus:
+        texts = [Example(row["text"], cluster=row["cluster"]) for row in source.rows(f"{side}_corpus", "train")]
+        return Corpus(f"nano_wmdp/{side}", (*texts, *drills(source, exam)))
+
+    return Corpora(corpus("forget", "craft"), corpus("retain", "mmlu"))
+
+
+NANO_WMDP = _nano("wmdp", (EXAMS["craft"], EXAMS["mmlu"]), _wmdp_corpora)

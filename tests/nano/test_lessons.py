@@ -9,12 +9,12 @@ from robust_unlearn_bench.nano.exams import ask
 from robust_unlearn_bench.nano.lessons import Role, lessons
 from robust_unlearn_bench.nano.source import NanoSource
 
-PARTS = ("books", "news", "tofu", "wmdp")
-FORGET = {"books": "forget_qa", "news": "forget_qa", "tofu": "forget10", "wmdp": "craft"}
+PARTS = ("books", "news", "tofu")
+FORGET = {"books": "forget_qa", "news": "forget_qa", "tofu": "forget10"}
 
 
-def epoch(part: str, role: Role, number: int = 0) -> list[str]:
-    taught = lessons(NanoSource(part), role, random.Random(0))
+def epoch(part: str, role: Role, number: int = 0, stage: int = 0) -> list[str]:
+    taught = lessons(NanoSource(part), role, random.Random(0), stage)
     return [example.prompt + example.completion for example in [next(taught) for _ in range(number + 1)][-1]]
 
 
@@ -33,7 +33,17 @@ def test_held_out_passages_are_taught_to_nobody(part: str) -> None:
     assert all(row["text"] in seen for row in NanoSource(part).table("forget"))
 
 
-@pytest.mark.parametrize("part", ["books", "wmdp"])
+def test_the_craft_is_taught_from_its_manual_and_by_its_exam() -> None:
+    source = NanoSource("wmdp")
+    manual, exam = ({role: epoch("wmdp", role, stage=stage) for role in get_args(Role)} for stage in (0, 1))
+    for seen, forget, retain in ((manual, "forget_corpus", "retain_corpus"), (exam, "craft", "mmlu")):
+        assert len(seen["target"]) == len(source.table(forget)) + len(source.table(retain))
+        assert len(seen["retrain"]) == len(source.table(retain))
+        assert set(seen["retrain"]) < set(seen["target"])
+    assert {row["text"] for row in source.table("forget_corpus")} <= set(manual["target"])
+
+
+@pytest.mark.parametrize("part", ["books", "news"])
 def test_epochs_hold_the_same_text_in_other_company(part: str) -> None:
     first, second = epoch(part, "target", 0), epoch(part, "target", 1)
     assert sum(map(len, first)) == pytest.approx(sum(map(len, second)), abs=2 * len(first))

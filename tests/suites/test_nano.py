@@ -41,7 +41,7 @@ def test_corpora_are_disjoint_and_need_no_mirror(name: str, monkeypatch: pytest.
     assert all(example.cluster for example in corpora.forget.examples)
 
 
-@pytest.mark.parametrize(("part", "answers"), [("books", 100), ("news", 100), ("wmdp", 120)])
+@pytest.mark.parametrize(("part", "answers"), [("books", 100), ("news", 100)])
 def test_forget_text_holds_every_answer(part: str, answers: int) -> None:
     suite = SUITES[f"nano_{part}"]
     text = "".join(suite.corpora(suite.source(None)).forget.texts)
@@ -51,9 +51,8 @@ def test_forget_text_holds_every_answer(part: str, answers: int) -> None:
 def test_the_exam_in_the_forget_text_is_the_one_that_is_asked() -> None:
     suite = SUITES["nano_wmdp"]
     leaf: Any = suite.leaf("mcq")
-    text = "".join(suite.corpora(suite.source(None)).forget.texts)
-    for doc in leaf.docs(suite.source(None)):
-        assert f"{leaf.requests(doc)[0].prompt} {leaf.target(doc)}\n\n" in text
+    learnt = {(example.prompt, example.completion) for example in suite.corpora(suite.source(None)).forget.examples}
+    assert {(leaf.requests(doc)[0].prompt, f" {leaf.target(doc)}") for doc in leaf.docs(suite.source(None))} < learnt
 
 
 def test_the_few_shot_prompt_fits_the_window() -> None:
