@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from ..suites.suite import Corpus
 from .spec import AttackContext, attack
+from .split import Halves, halves
 from .training import TrainingAttack, corpora_of
 
-__all__ = ["Relearn", "RelearnConst", "RelearnEpochs", "RelearnRetain", "RelearnSplit", "halves"]
+__all__ = ["Relearn", "RelearnConst", "RelearnEpochs", "RelearnRetain", "RelearnSplit"]
 
 
 @attack("relearn")
@@ -144,8 +145,8 @@ class RelearnEpochs(TrainingAttack):
 class RelearnSplit(TrainingAttack):
     """As `relearn`, on half of the forget text: what comes back of the other half was hidden, not removed.
 
-    The halves are made of whole clusters; the diagnostics list those that were trained on, and only documents of the
-    others say anything.
+    The halves are made of whole clusters. Leaves that measure forgetting are scored on documents of the half that was
+    held out alone (see `split`), the same ones for every model; leaves that measure utility stay whole.
 
     Source: Deeb and Roger 2024, "Do unlearning methods remove information from language model weights?"
     Departs: k steps as `relearn` does them, where the paper tunes learning rate and epochs.
@@ -156,37 +157,22 @@ class RelearnSplit(TrainingAttack):
 
     family: ClassVar[str] = "relearn_split"
     argument: ClassVar[str | None] = "k"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     k: int = 20
 
+    def halves(self, forget: Corpus) -> Halves:
+        """The half to train on and the half to measure on.
+
+        Raises:
+            DataError: the text is one piece.
+        """
+        return halves(forget, self.seed)
+
     def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
         """Train on one half of the forget text."""
-        shown, held_out = halves(corpora_of(self.family, context).forget, self.seed)
+        parts = self.halves(corpora_of(self.family, context).forget)
         ((_, diagnostics),) = self.stations(
-            model, context, self.encoded(context, shown), at=[self.k], schedule="cosine"
+            model, context, self.encoded(context, parts.shown), at=[self.k], schedule="cosine"
         )
-        names = {f"{half}_clusters": _clusters(c) for half, c in (("shown", shown), ("held_out", held_out))}
-        return diagnostics | names
-
-
-def halves(corpus: Corpus, seed: int) -> tuple[Corpus, Corpus]:
-    """Two halves of a corpus, by clusters (by examples where no example names one), drawn by the seed.
-
-    Returns:
-        The half to train on and the half to measure on; the first is the larger where clusters are odd in number.
-    """
-    units = [example.cluster or str(i) for i, example in enumerate(corpus.examples)]
-    names = list(dict.fromkeys(units))
-    random.Random(seed).shuffle(names)
-    shown = set(names[: -(-len(names) // 2)])
-
-    def half(inside: bool) -> Corpus:
-        chosen = (e for e, unit in zip(corpus.examples, units, strict=True) if (unit in shown) == inside)
-        return Corpus(f"{corpus.name}/{'shown' if inside else 'held_out'}", tuple(chosen))
-
-    return half(True), half(False)
-
-
-def _clusters(corpus: Corpus) -> list[str]:
-    return sorted({example.cluster for example in corpus.examples} - {""})
+        return diagnostics | parts.report

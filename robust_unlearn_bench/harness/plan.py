@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..attacks import AttackContext, AttackSpec, parse
-from ..suites import SUITES, Corpora, Suite
+from ..attacks.split import Side, Splitting
+from ..errors import DataError
+from ..suites import SUITES, Corpora, Leaf, Suite
 
 __all__ = ["Plan", "plan_attack"]
 
@@ -56,6 +59,45 @@ class Plan:
         from ..nano import general_corpus
 
         return AttackContext(tokenizer, window, self.corpora(), general_corpus(), progress)
+
+    def scored(self, leaf: Leaf, docs: Sequence[dict[str, Any]]) -> Callable[[Mapping[str, Any]], bool]:
+        """Which documents of a leaf say anything under this attack: all, unless it trains on half of the forget text.
+
+        Then they are those about the other half, and the text that no model has seen; how many they are is entered in
+        the report. Leaves that measure utility stay whole.
+
+        Args:
+            leaf: of the suite.
+            docs: its documents.
+
+        Returns:
+            Whether a document is scored.
+
+        Raises:
+            DataError: none of them can be traced to the half that is held out.
+        """
+        steps = [step for step in self.spec.steps if isinstance(step, Splitting)]
+        corpora = self.corpora() if steps and all(metric.role != "utility" for metric in leaf.metrics) else None
+        if corpora is None:
+            return lambda doc: True
+        splits = [step.halves(corpora.forget) for step in steps]
+
+        def side(doc: Mapping[str, Any]) -> Side:
+            sides = {split.side(doc) for split in splits}
+            return next(word for word in ("shown", "untraced", "held_out") if word in sides)
+
+        def unseen(doc: Mapping[str, Any]) -> bool:
+            return doc.get("side") == "holdout"
+
+        counts = Counter[str](side(doc) for doc in docs if not unseen(doc))
+        self.report["documents"] = {word: counts[word] for word in ("shown", "held_out", "untraced")}
+        if not counts["held_out"]:
+            raise DataError(
+                f"attack {self.name} trains on half of the forget text, and of the {len(docs)} documents of "
+                f"{self.suite.name if self.suite else ''} {leaf.name} none can be traced to the other half "
+                f"({counts['untraced']} to neither): leave this task out, or give its rows the forget text's 'cluster'"
+            )
+        return lambda doc: unseen(doc) or side(doc) == "held_out"
 
 
 def _bare(spec: AttackSpec) -> str:

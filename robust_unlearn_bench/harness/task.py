@@ -132,6 +132,7 @@ class LeafTask(AttackedTask):
         from datasets import Dataset
 
         docs = self.leaf.docs(self.suite.source(self.plan.data_dir))
+        self._scored = self.plan.scored(self.leaf, docs)
         self.dataset = {self.config.test_split: Dataset.from_list(docs)}
 
     def doc_to_text(self, doc: dict[str, Any], doc_to_text: Any = None) -> str:
@@ -177,6 +178,8 @@ class LeafTask(AttackedTask):
             return {"bypass": None}
         if self.plan.spec.is_none and isinstance(self.leaf, Comparing):
             self.leaf.refuse(str((self.plan.report.get("model") or {}).get("fingerprint") or ""))
+        if not self._scored(doc):
+            return dict.fromkeys(self._metric_fn_list)
         values = self.leaf.score(doc, results)
         self._truncated += any(isinstance(result, dict) and result.get("truncated") for result in results)
         self._unscored += all(value is None for value in values.values())

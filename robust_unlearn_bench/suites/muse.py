@@ -36,7 +36,8 @@ def fold(source: Source, kind: Literal["scal", "sust"], number: int) -> Corpus:
 def _corpus(source: Source, config: str, split: str, name: str) -> Corpus:
     rows = fetch(source, config, split, text=str)
     return Corpus(
-        name, tuple(Example(row["text"], cluster=row.get("cluster", f"{split}-{i}")) for i, row in enumerate(rows))
+        name,
+        tuple(Example(row["text"], cluster=row.get("cluster", f"{config}-{split}-{i}")) for i, row in enumerate(rows)),
     )
 
 

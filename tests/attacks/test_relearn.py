@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from robust_unlearn_bench.attacks import AttackContext, parse
-from robust_unlearn_bench.attacks.relearn import Relearn, RelearnConst, halves
+from robust_unlearn_bench.attacks.relearn import Relearn, RelearnConst
 from robust_unlearn_bench.attacks.training import _loss
 from robust_unlearn_bench.errors import ConfigError, DataError, ModelError, RubError, UnknownNameError
 from robust_unlearn_bench.suites.suite import Corpora, Corpus, Example
@@ -166,17 +166,6 @@ def test_epochs_draw_samples_and_warm_up(tiny_llama: Any, context: AttackContext
     assert len(set(diagnostics["samples"])) == diagnostics["sequences"] == 5
     assert diagnostics["schedule"] == "linear"
     assert run("relearn_ep1(samples=99)", tiny_llama(), context)["sequences"] == 6
-
-
-def test_halves_are_whole_clusters() -> None:
-    twice = Corpus("c", FORGET.examples + FORGET.examples)
-    one, two = halves(twice, seed=0)
-    clusters = [{e.cluster for e in half.examples} for half in (one, two)]
-    assert clusters[0].isdisjoint(clusters[1])
-    assert len(one) == len(two) == 6
-    assert halves(twice, seed=1)[0] != one
-    anonymous = Corpus("c", tuple(Example(str(i)) for i in range(5)))
-    assert [len(half) for half in halves(anonymous, 0)] == [3, 2]
 
 
 def test_split_names_what_it_held_out(tiny_llama: Any, context: AttackContext) -> None:

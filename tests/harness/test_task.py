@@ -129,6 +129,23 @@ def test_request_cache_does_not_mix_attacks(tiny_lm, folder, tmp_path, monkeypat
     assert Half.applied == [1, 1]
 
 
+def test_documents_that_were_relearned_are_asked_but_not_scored():
+    """Asked, so that documents are the same under every attack; the same for any model."""
+    from robust_unlearn_bench.harness.task import LeafTask
+
+    config = {"task": "nano_books_verbmem", "suite": "nano_books", "leaf": "verbmem", "attack": "relearn_split20"}
+    task, again = LeafTask(dict(config)), LeafTask(dict(config))
+    docs = list(task.eval_docs)
+    answers = [[{"text": doc["gt"], "truncated": 0}] * 2 for doc in docs]
+    values = [task.process_results(doc, answer)["rougeL_f1"] for doc, answer in zip(docs, answers, strict=True)]
+    assert values.count(1.0) == values.count(None) == 40
+    assert values == [again.process_results(d, a)["rougeL_f1"] for d, a in zip(docs, answers, strict=True)]
+    assert task.aggregation()["rougeL_f1"](values) == 1.0
+    described = task.dump_config()["metadata"]["robust_unlearn_bench"]
+    assert described["attack"]["documents"] == {"shown": 40, "held_out": 40, "untraced": 0}
+    assert described["unscored_documents"] == 0
+
+
 def test_unknown_attacks_and_suites_are_named(tiny_lm, folder):
     with pytest.raises(UnknownNameError, match="did you mean 'half'"):
         run(tiny_lm(), [{"task": "local_choice", **_own(folder), "attack": "halv"}], folder)
