@@ -1,25 +1,18 @@
-"""How much information about the loss an optimizer's step uses: its grade, from most to least."""
+"""The grade of a row: that of its optimizer in the optimizers' own table, or "other"."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
-from ..optimizers.table import GRADES as OPTIMIZER_GRADES
+from ..optimizers import table
 
 __all__ = ["GRADES", "Grade", "grade_of"]
 
-Grade = Literal["second", "first", "compressed", "smoothed", "zeroth", "hybrid", "other"]
+Grade = table.Grade | Literal["other"]
 
-GRADES: dict[Grade, str] = {
-    "second": "second order",
-    "first": "first order",
-    "compressed": "compressed first order",
-    "smoothed": "smoothed or sharpness-aware",
-    "zeroth": "zeroth order",
-    "hybrid": "first and zeroth order mixed",
-    "other": "other or unknown",
-}
-"""Grade → words, high to low information."""
+GRADES: Mapping[str, str] = {**table.GRADE_WORDS, "other": "other or unknown"}
+"""Grade → words, from high to low information."""
 
 _ALIASES = {"adamw": "adam", "zo": "ada_zo"}
 
@@ -29,5 +22,5 @@ def grade_of(optimizer: str | None) -> Grade | None:
     if optimizer is None:
         return None
     name = optimizer.lower()
-    row = OPTIMIZER_GRADES.get(_ALIASES.get(name, name))
+    row = table.GRADES.get(_ALIASES.get(name, name))
     return row.grade if row else "other"

@@ -154,7 +154,7 @@ def options(boards: Sequence[Board]) -> Mapping[str, list[str]]:
         "attack": list(dict.fromkeys(attack for board in boards for attack in board.attacks)),
         "tier": [_TIERS[t] for t in _TIERS if any(row.entry.standing.tier == t for row in rows)],
         "objective": sorted({row.record.method.objective for row in rows if row.record.method.objective}),
-        "grade": [str(g) for g in grades],
+        "grade": grades,
         "base": sorted({row.record.model.base for row in rows if row.record.model.base}),
     }
 

@@ -6,9 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["GRADES", "Cost", "Grade", "Graded"]
+__all__ = ["GRADES", "GRADE_WORDS", "Cost", "Grade", "Graded"]
 
 Grade = Literal["second", "first", "compressed", "smoothed", "zeroth", "hybrid"]
+
+GRADE_WORDS: Mapping[str, str] = {
+    "second": "second order",
+    "first": "first order",
+    "compressed": "compressed first order",
+    "smoothed": "smoothed first order",
+    "zeroth": "zeroth order",
+    "hybrid": "first and zeroth order in turn",
+}
+"""Grade → words, from high to low information."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,11 @@ import inspect
 from typing import Any
 
 from ..optimizers import GRADES
+from ..optimizers.table import GRADE_WORDS
 from ..paths import baselines_dir
 from .recipe import Recipe, load_recipe, recipe_names
 
 __all__ = ["recipe_card", "write_cards"]
-
-_GRADES = {
-    "second": "second order",
-    "first": "first order",
-    "compressed": "compressed first order",
-    "smoothed": "smoothed first order",
-    "zeroth": "zeroth order",
-    "hybrid": "first and zeroth order in turn",
-}
 
 
 def recipe_card(name: str, recipe: Recipe) -> str:
@@ -36,7 +28,7 @@ def recipe_card(name: str, recipe: Recipe) -> str:
         memory += f", and {row.extra_bytes:g} for a copy of the weights within a step"
     length = f"{recipe.steps} steps" if recipe.steps else f"{recipe.epochs:g} epochs of the forget set"
     facts = {
-        "Grade": f"{_GRADES[row.grade]} (`{recipe.optimizer['name']}`)",
+        "Grade": f"{GRADE_WORDS[row.grade]} (`{recipe.optimizer['name']}`)",
         "Update": f"`{row.rule}`",
         "Forget loss": _loss(recipe.build_objective(), recipe.objective, recipe.forget_weight),
         "Retain loss": _loss(recipe.build_retain(), recipe.retain, recipe.retain_weight),

@@ -33,7 +33,7 @@ class Change:
 def dumbbell(changes: Sequence[Change], key: str, quantity: str, attack: str) -> str:
     """One lane a model: a hollow marker before, a full one after, grades from most to least information."""
     order = [*GRADES, None]
-    shown = sorted(changes, key=lambda c: (order.index(c.grade), -c.after, c.name))[:_SHOWN]  # type: ignore[arg-type]  # grades are the keys of GRADES
+    shown = sorted(changes, key=lambda c: (order.index(c.grade), -c.after, c.name))[:_SHOWN]
     if not shown:
         return ""
     height = _LANE * len(shown)
