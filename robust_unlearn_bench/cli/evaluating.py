@@ -12,6 +12,14 @@ import typer
 __all__ = ["mount"]
 
 
+class Keep(str, Enum):
+    """Where the weights are kept while a model is under attack."""
+
+    cpu = "cpu"
+    disk = "disk"
+    reload = "reload"
+
+
 class Format(str, Enum):
     """What `rub attack` writes."""
 
@@ -33,6 +41,10 @@ def evaluate(
     limit: Annotated[float | None, typer.Option(help="Documents per task, for a quick look only.")] = None,
     chat: Annotated[bool, typer.Option("--apply-chat-template", help="Use the model's chat template.")] = False,
     data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (as RUB_DATA).")] = None,
+    snapshot: Annotated[
+        Keep,
+        typer.Option(help="Where the weights are kept meanwhile; reload: read the checkpoint again (RUB_SNAPSHOT)."),
+    ] = Keep.cpu,
     as_json: Annotated[bool, typer.Option("--json", help="Print results as JSON instead of a table.")] = False,
 ) -> None:
     """Evaluate a model on tasks, each under an attack.
@@ -55,7 +67,10 @@ def evaluate(
         device=device,
         limit=limit,
         apply_chat_template=chat,
-        metadata={"data_dir": str(data_dir)} if data_dir else {},
+        metadata={
+            **({"data_dir": str(data_dir)} if data_dir else {}),
+            **({"snapshot": snapshot.value} if snapshot is not Keep.cpu else {}),
+        },
     )
     if as_json:
         typer.echo(json.dumps({"results": results["results"], "configs": results["configs"]}, default=str))

@@ -12,7 +12,8 @@ from .. import __version__
 from ..attacks.export import export_packed, require_gptq
 from ..checkpoints import load, refuse_to_overwrite, save, write_cards
 from .plan import plan_attack
-from .weights import Snapshot, fingerprint, require_float_weights
+from .snapshot import Snapshot
+from .weights import fingerprint, require_float_weights
 
 __all__ = ["CARD", "attack_checkpoint"]
 

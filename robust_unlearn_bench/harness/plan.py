@@ -11,6 +11,7 @@ from ..attacks import AttackContext, AttackSpec, parse
 from ..attacks.split import Side, Splitting
 from ..errors import DataError
 from ..suites import SUITES, Corpora, Leaf, Suite
+from .snapshot import Keep, check_keep
 
 __all__ = ["Plan", "plan_attack"]
 
@@ -23,12 +24,14 @@ class Plan:
         spec: the resolved attack.
         suite: whose forget and retain text it uses, or None.
         data_dir: local mirror of the suite's data, or None for the default.
+        snapshot: where the weights are kept meanwhile.
         report: filled by the session: diagnostics, data hashes, seconds, model fingerprint.
     """
 
     spec: AttackSpec
     suite: Suite | None
     data_dir: str | None = None
+    snapshot: Keep = "cpu"
     report: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -105,12 +108,15 @@ def _bare(spec: AttackSpec) -> str:
     return "+".join(part.partition("(")[0] for part in spec.parts)
 
 
-def plan_attack(attack: str | Mapping[str, Any], suite: str | None, data_dir: str | None = None) -> Plan:
+def plan_attack(
+    attack: str | Mapping[str, Any], suite: str | None, data_dir: str | None = None, snapshot: str = "cpu"
+) -> Plan:
     """Read an attack as a task YAML writes it, with the suite's own default parameters.
 
     Raises:
-        UnknownNameError: no such suite, attack or parameter.
+        UnknownNameError: no such suite, attack, parameter or place for a snapshot.
         ConfigError: the attack cannot be read.
     """
     chosen = SUITES[suite] if suite else None
-    return Plan(parse(attack, chosen.attack_defaults if chosen else None), chosen, data_dir)
+    spec = parse(attack, chosen.attack_defaults if chosen else None)
+    return Plan(spec, chosen, data_dir, check_keep(snapshot))

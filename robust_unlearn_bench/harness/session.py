@@ -22,7 +22,8 @@ from ..errors import AttackError, ModelError, RubError
 from .plan import Plan
 from .recall import Recall
 from .requests import KINDS, Ask, answer
-from .weights import Snapshot, fingerprint, require_float_weights
+from .snapshot import Snapshot
+from .weights import fingerprint, out_of_memory, require_float_weights
 
 __all__ = ["AttackSession", "Tag"]
 
@@ -36,9 +37,6 @@ class Tag(NamedTuple):
 
     plan: Plan
     kind: str
-
-
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 class _Failure(NamedTuple):
@@ -121,7 +119,7 @@ class AttackSession:
             return
         name = "+".join(plan.name for plan in plans)
         model = require_float_weights(getattr(self.lm, "model", None), plans[0].spec.name)
-        snapshot = self._snapshot or Snapshot(model)
+        snapshot = self._snapshot or Snapshot(model, plans[0].snapshot)
         self._snapshot = snapshot
         try:
             with _detached_cache_hook(self.lm):
@@ -132,7 +130,7 @@ class AttackSession:
         except RubError as error:
             self._failures.append(_Failure(name, error))
         except (RuntimeError, MemoryError) as error:
-            if not isinstance(error, MemoryError) and not any(mark in str(error).lower() for mark in _OUT_OF_MEMORY):
+            if not out_of_memory(error):
                 raise
             log.error("attack %s ran out of memory; the weights are restored and the other attacks go on", name)
             remedy = "load the weights in bf16 (dtype=bfloat16), or free memory for one more copy of the weights"

@@ -56,7 +56,8 @@ class AttackedTask(ConfigurableTask):  # type: ignore[misc]  # lm-eval is untype
         config = {key: value for key, value in config.items() if key not in {"class", "attack", "suite", "leaf"}}
         metadata = config.get("metadata") or {}
         data_dir = metadata.get("data_dir") or os.environ.get("RUB_DATA") or None
-        self.plan = plan_attack(own.get("attack", "none"), own.get("suite"), data_dir)
+        snapshot = str(metadata.get("snapshot") or os.environ.get("RUB_SNAPSHOT") or "cpu")
+        self.plan = plan_attack(own.get("attack", "none"), own.get("suite"), data_dir, snapshot)
         self._base_name = str(config["task"])
         self._prepare(own, config)
         super().__init__(config=config)

@@ -1,25 +1,20 @@
-"""Snapshot, fingerprint and restore of a model's weights."""
+"""The weights of a model: all tensors, their fingerprint, and whether they can be attacked."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
 
-from ..errors import AttackError, ModelError
+from ..errors import ModelError
 
-__all__ = ["Snapshot", "fingerprint", "require_float_weights"]
-
-
-class _Flags(NamedTuple):
-    training: bool
-    requires_grad: dict[str, bool]
+__all__ = ["fingerprint", "out_of_memory", "raw_bytes", "require_float_weights", "tensors"]
 
 
-def _tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+def tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """Parameters and buffers, each once even when tied."""
     yield from model.named_parameters(remove_duplicate=True)
     yield from model.named_buffers(remove_duplicate=True)
@@ -32,78 +27,27 @@ def fingerprint(model: nn.Module) -> str:
         ModelError: a weight is NaN or infinite.
     """
     digest = hashlib.sha256()
-    for name, tensor in _tensors(model):
+    for name, tensor in tensors(model):
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ModelError(f"weight {name} holds NaN or infinity, so nothing can be measured: check the checkpoint")
-        copy = tensor.detach().to("cpu").contiguous().flatten()
         digest.update(f"{name}|{tuple(tensor.shape)}|{tensor.dtype}|".encode())
-        digest.update(copy.view(torch.uint8).numpy().data)
+        digest.update(raw_bytes(tensor))
     return digest.hexdigest()
 
 
-class Snapshot:
-    """A copy of every parameter and buffer in CPU memory, with the flags that training changes.
-
-    Args:
-        model: the model to copy.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        self._flags = _Flags(model.training, {n: p.requires_grad for n, p in model.named_parameters()})
-        self._copies: dict[str, torch.Tensor] = {}
-        for name, tensor in _tensors(model):
-            self._copies[name] = tensor.detach().to("cpu", copy=True)
-
-    def restore(self, model: nn.Module) -> None:
-        """Copy every tensor back, bit for bit, drop gradients and reset the training flags.
-
-        Raises:
-            AttackError: an attack left other parameters or buffers behind than it found.
-        """
-        present = dict(_tensors(model))
-        if present.keys() != self._copies.keys():
-            odd = sorted(present.keys() ^ self._copies.keys())
-            raise AttackError(
-                f"the attack changed the model's structure (first difference: {odd[0]}); reload the model"
-            )
-        with torch.no_grad():
-            for name, tensor in present.items():
-                tensor.copy_(self._copies[name])
-        for name, parameter in model.named_parameters():
-            parameter.grad = None
-            parameter.requires_grad_(self._flags.requires_grad[name])
-        model.train(self._flags.training)
-
-    def change(self, model: nn.Module) -> dict[str, float]:
-        """Relative change ‖W − W₀‖ / ‖W₀‖ since the snapshot, for each class of tensor.
-
-        Returns:
-            Class ("embedding", "attention", "mlp", "norm", "head", "other", "all") → relative L2 change.
-        """
-        moved: dict[str, float] = {}
-        size: dict[str, float] = {}
-        for name, parameter in model.named_parameters(remove_duplicate=True):
-            old = self._copies[name].float()
-            difference = float((parameter.detach().to("cpu", torch.float32) - old).square().sum(dtype=torch.float64))
-            norm = float(old.square().sum(dtype=torch.float64))
-            for key in (_tensor_class(name), "all"):
-                moved[key] = moved.get(key, 0.0) + difference
-                size[key] = size.get(key, 0.0) + norm
-        return {key: (moved[key] / size[key]) ** 0.5 if size[key] else 0.0 for key in sorted(moved)}
+def raw_bytes(tensor: torch.Tensor) -> Any:
+    """The tensor's bytes in CPU memory, as a buffer."""
+    return tensor.detach().to("cpu").contiguous().flatten().view(torch.uint8).numpy().data
 
 
-_CLASSES = {
-    "norm": ("norm", "ln_", "layernorm"),
-    "head": ("lm_head", "embed_out"),
-    "embedding": ("embed", "wte", "wpe"),
-    "attention": ("attn", "attention"),
-    "mlp": ("mlp", "fc1", "fc2", "feed_forward"),
-}
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
 
 
-def _tensor_class(name: str) -> str:
-    lowered = name.lower()
-    return next((kind for kind, marks in _CLASSES.items() if any(mark in lowered for mark in marks)), "other")
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out; on the CPU torch has no class for it."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and any(mark in str(error).lower() for mark in _OUT_OF_MEMORY)
+    )
 
 
 def require_float_weights(model: object, what: str) -> nn.Module:
