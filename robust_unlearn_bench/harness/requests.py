@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
@@ -89,12 +89,16 @@ def _cut(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tuple[int
 
 
 def _score(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tuple[int, dict[str, Any]]]:
-    encoded = [_encode_scored(lm, ask) for ask in asks]
-    order = sorted(range(len(asks)), key=lambda i: -len(encoded[i][0]))
+    """Requests that come down to the same tokens share a row: MUSE scores a passage as membership and as extraction."""
+    rows: dict[tuple[int, ...], list[_Scored]] = {}
+    for i, ask in enumerate(asks):
+        ids, scored, cut = _encode_scored(lm, ask)
+        rows.setdefault(tuple(ids), []).append(_Scored(i, scored, cut, bool(ask.options.get("stats"))))
     step = _score_batch(lm)
-    for batch in _batches(order, lambda i: len(encoded[i][0]), lm):
-        yield from _with_oom_halving(step, [(i, *encoded[i], bool(asks[i].options.get("stats"))) for i in batch])
-        progress(len(batch))
+    for batch in _batches(list(rows.items()), [len(ids) for ids in rows], lm):
+        results = _with_oom_halving(step, batch)
+        yield from results
+        progress(len(results))
 
 
 def _encode_scored(lm: Any, ask: Ask) -> tuple[list[int], int, int]:
@@ -114,86 +118,116 @@ def _encode_scored(lm: Any, ask: Ask) -> tuple[list[int], int, int]:
     return kept, min(len(continuation), len(kept) - 1), len(ids) - len(kept)
 
 
-_Scored = tuple[int, list[int], int, int, bool]
+class _Scored(NamedTuple):
+    """Which request a row answers, how many of its last tokens count, how many were cut, and whether stats are due."""
+
+    request: int
+    scored: int
+    cut: int
+    stats: bool
 
 
-def _score_batch(lm: Any) -> Callable[[Sequence[_Scored]], list[tuple[int, dict[str, Any]]]]:
-    """Forward right-padded rows once; causal attention makes the padding invisible to what precedes it."""
+_Row = tuple[tuple[int, ...], list[_Scored]]
 
-    def step(rows: Sequence[_Scored]) -> list[tuple[int, dict[str, Any]]]:
-        width = max(len(ids) for _, ids, _, _, _ in rows)
+
+def _score_batch(lm: Any) -> Callable[[Sequence[_Row]], list[tuple[int, dict[str, Any]]]]:
+    """Forward right-padded rows once; causal attention hides the padding from what precedes it, without a mask."""
+
+    def step(rows: Sequence[_Row]) -> list[tuple[int, dict[str, Any]]]:
+        width = max(len(ids) for ids, _ in rows)
         inputs = torch.full((len(rows), width), int(lm.tokenizer.pad_token_id or 0), dtype=torch.long)
-        mask = torch.zeros_like(inputs)
-        for r, (_, ids, _, _, _) in enumerate(rows):
+        for r, (ids, _) in enumerate(rows):
             inputs[r, : len(ids)] = torch.tensor(ids)
-            mask[r, : len(ids)] = 1
         with torch.no_grad():
-            logits = lm.model(input_ids=inputs.to(lm.device), attention_mask=mask.to(lm.device), use_cache=False).logits
-        # logits [rows, width, V]
-        results = []
-        for r, (i, ids, scored, cut, stats) in enumerate(rows):
-            positions = slice(len(ids) - 1 - scored, len(ids) - 1)
-            logp = torch.log_softmax(logits[r, positions].float(), dim=-1)  # [scored, V]
-            targets = torch.tensor(ids[len(ids) - scored :], device=logp.device)
-            own = logp.gather(1, targets[:, None])[:, 0] if scored else logp.new_zeros(0)
-            result: dict[str, Any] = {
-                "logprobs": own.tolist(),
-                "greedy": (logp.argmax(-1) == targets).tolist() if scored else [],
-                "truncated": cut,
-            }
-            if stats:
-                p = logp.exp()
-                mean = (p * logp).sum(-1)
-                square = (p * logp.square()).sum(-1)
-                result |= {"mean": mean.tolist(), "std": (square - mean.square()).clamp_min(0).sqrt().tolist()}
-            results.append((i, result))
-        return results
+            logits = lm.model(input_ids=inputs.to(lm.device), use_cache=False).logits  # [rows, width, V]
+        return [(ask.request, _read(logits[r], ids, ask)) for r, (ids, askers) in enumerate(rows) for ask in askers]
 
     return step
 
 
+def _read(logits: torch.Tensor, ids: Sequence[int], ask: _Scored) -> dict[str, Any]:
+    """What one request wants to know of its row; logits [width, V]."""
+    logp = torch.log_softmax(logits[len(ids) - 1 - ask.scored : len(ids) - 1].float(), dim=-1)  # [scored, V]
+    targets = torch.tensor(ids[len(ids) - ask.scored :], device=logp.device)
+    own = logp.gather(1, targets[:, None])[:, 0] if ask.scored else logp.new_zeros(0)
+    result: dict[str, Any] = {
+        "logprobs": own.tolist(),
+        "greedy": (logp.argmax(-1) == targets).tolist() if ask.scored else [],
+        "truncated": ask.cut,
+    }
+    if ask.stats:
+        weighted = logp.exp() * logp
+        mean = weighted.sum(-1)
+        square = torch.linalg.vecdot(weighted, logp)
+        result |= {"mean": mean.tolist(), "std": (square - mean.square()).clamp_min(0).sqrt().tolist()}
+    return result
+
+
 # --- generation ----------------------------------------------------------------------------------------------------
+
+SHARED = 64
+"""Prompts that begin with as many equal tokens (a few-shot context) share the forward pass over that beginning."""
+
+
+class _Prompt(NamedTuple):
+    """Which request, its token ids, how many were cut."""
+
+    request: int
+    ids: list[int]
+    cut: int
 
 
 def _generate(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tuple[int, dict[str, Any]]]:
-    encoded: list[tuple[list[int], int]] = []
-    for ask in asks:
-        room = int(lm.max_length) - int(ask.options["max_new_tokens"])
+    settings: dict[tuple[int, tuple[str, ...]], list[_Prompt]] = {}
+    for i, ask in enumerate(asks):
+        new = int(ask.options["max_new_tokens"])
+        room = int(lm.max_length) - new
         if room <= 0:
             raise ModelError(
-                f"{ask.options['max_new_tokens']} new tokens are asked for, and the model's context holds "
-                f"{lm.max_length}: use a model with a longer context"
+                f"{new} new tokens are asked for, and the model's context holds {lm.max_length}: "
+                "use a model with a longer context"
             )
         ids = list(lm.tok_encode(ask.prompt))
-        encoded.append((ids[-room:], max(len(ids) - room, 0)))
-    settings: dict[tuple[int, tuple[str, ...]], list[int]] = {}
-    for i, ask in enumerate(asks):
-        settings.setdefault((int(ask.options["max_new_tokens"]), tuple(ask.options.get("until", ()))), []).append(i)
-    for (new, until), members in settings.items():
-        order = sorted(members, key=lambda i: -len(encoded[i][0]))
+        prompt = _Prompt(i, ids[-room:], max(len(ids) - room, 0))
+        settings.setdefault((new, tuple(ask.options.get("until", ()))), []).append(prompt)
+    for (new, until), prompts in settings.items():
         step = _generate_batch(lm, new, until)
-        for batch in _batches(order, lambda i, new=new: len(encoded[i][0]) + new, lm):  # type: ignore[misc]  # default binds the loop variable
-            yield from _with_oom_halving(step, [(i, *encoded[i]) for i in batch])
-            progress(len(batch))
+        for rows in _by_beginning(prompts):
+            for batch in _batches(rows, [len(row.ids) + new for row in rows], lm):
+                yield from _with_oom_halving(step, batch)
+                progress(len(batch))
+
+
+def _by_beginning(prompts: Sequence[_Prompt]) -> list[list[_Prompt]]:
+    """Prompts with a common beginning together, all others together."""
+    groups: dict[tuple[int, ...], list[_Prompt]] = {}
+    for prompt in prompts:
+        groups.setdefault(tuple(prompt.ids[:SHARED]), []).append(prompt)
+    shared = [rows for beginning, rows in groups.items() if len(rows) > 1 and len(beginning) == SHARED]
+    alone = [prompt for rows in groups.values() if not any(rows is group for group in shared) for prompt in rows]
+    return [*shared, alone] if alone else shared
 
 
 def _generate_batch(
     lm: Any, new: int, until: tuple[str, ...]
-) -> Callable[[Sequence[tuple[int, list[int], int]]], list[tuple[int, dict[str, Any]]]]:
-    """Left-padded greedy decoding; rows that have met a stop string no longer hold up the batch."""
+) -> Callable[[Sequence[_Prompt]], list[tuple[int, dict[str, Any]]]]:
+    """Greedy decoding, padded on the left; rows that have met a stop string no longer hold up the batch."""
+    stop = {"stop_strings": list(until), "tokenizer": lm.tokenizer} if until else {}
 
-    def step(rows: Sequence[tuple[int, list[int], int]]) -> list[tuple[int, dict[str, Any]]]:
-        width = max(len(ids) for _, ids, _ in rows)
+    def step(rows: Sequence[_Prompt]) -> list[tuple[int, dict[str, Any]]]:
+        beginning, cache = _encode_beginning(lm, rows)
+        n, width = len(beginning), max(len(row.ids) for row in rows)
         inputs = torch.full((len(rows), width), int(lm.tokenizer.pad_token_id or 0), dtype=torch.long)
         mask = torch.zeros_like(inputs)
-        for r, (_, ids, _) in enumerate(rows):
-            inputs[r, width - len(ids) :] = torch.tensor(ids, dtype=torch.long)
-            mask[r, width - len(ids) :] = 1
-        stop = {"stop_strings": list(until), "tokenizer": lm.tokenizer} if until else {}
+        for r, row in enumerate(rows):  # what is shared, padding, what is not shared
+            for part, columns in ((row.ids[:n], slice(0, n)), (row.ids[n:], slice(width - len(row.ids) + n, width))):
+                inputs[r, columns] = torch.tensor(part, dtype=torch.long)
+                mask[r, columns] = 1
         with torch.no_grad():
             output = lm.model.generate(
                 input_ids=inputs.to(lm.device),
                 attention_mask=mask.to(lm.device),
+                past_key_values=cache,
                 max_new_tokens=new,
                 do_sample=False,
                 num_beams=1,
@@ -208,10 +242,41 @@ def _generate_batch(
             )
         texts = [lm.tokenizer.decode(row, skip_special_tokens=True) for row in output[:, width:].tolist()]
         return [
-            (i, {"text": _before(text, until), "truncated": cut}) for (i, _, cut), text in zip(rows, texts, strict=True)
+            (row.request, {"text": _before(text, until), "truncated": row.cut})
+            for row, text in zip(rows, texts, strict=True)
         ]
 
     return step
+
+
+def _encode_beginning(lm: Any, rows: Sequence[_Prompt]) -> tuple[list[int], Any]:
+    """The tokens that all rows begin with, and their keys and values for each row; nothing where that does not pay.
+
+    Only where each token attends to all before it: a window or a recurrent state would count the padding that stands
+    between the common beginning and the rest.
+    """
+    from transformers import DynamicCache
+
+    common = _common([row.ids[:-1] for row in rows])
+    config = lm.model.config.get_text_config()
+    plain = not getattr(config, "sliding_window", None) and {*(getattr(config, "layer_types", None) or ())} <= {
+        "full_attention"
+    }
+    if len(rows) < 2 or len(common) < SHARED or not plain:
+        return [], None
+    with torch.no_grad():
+        output = lm.model(input_ids=torch.tensor([common], device=lm.device), use_cache=True)
+    cache: Any = getattr(output, "past_key_values", None)
+    if type(cache) is not DynamicCache:
+        return [], None
+    cache.batch_repeat_interleave(len(rows))
+    return common, cache
+
+
+def _common(rows: Sequence[list[int]]) -> list[int]:
+    """The tokens that all rows begin with."""
+    first, last = min(rows), max(rows)
+    return first[: next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]
 
 
 def _before(text: str, until: Iterable[str]) -> str:
@@ -223,23 +288,24 @@ def _before(text: str, until: Iterable[str]) -> str:
 # --- batches -------------------------------------------------------------------------------------------------------
 
 
-def _batches(order: Sequence[int], length: Callable[[int], int], lm: Any) -> Iterator[list[int]]:
-    """Cut a length-sorted order into batches.
+def _batches(rows: Sequence[T], lengths: Sequence[int], lm: Any) -> Iterator[list[T]]:
+    """Cut rows into batches, the longest first.
 
     A `--batch_size` above 1 is the number of rows. 1 (lm-eval's default, which cannot be told from a choice) and
     "auto" mean as many rows as fit $RUB_BATCH_TOKENS padded tokens, 8,192 by default.
     """
     size = getattr(lm, "batch_size", 1)
-    rows = size if isinstance(size, int) and size > 1 else 0
+    most = size if isinstance(size, int) and size > 1 else 0
     budget = int(os.environ.get("RUB_BATCH_TOKENS", "8192"))
-    batch: list[int] = []
-    for i in order:
-        widest = length(batch[0]) if batch else 0
-        full = len(batch) >= rows if rows else batch and widest * (len(batch) + 1) > budget
+    batch: list[T] = []
+    widest = 0
+    for i in sorted(range(len(rows)), key=lambda i: -lengths[i]):
+        full = len(batch) >= most if most else widest * (len(batch) + 1) > budget
         if batch and full:
             yield batch
             batch = []
-        batch.append(i)
+        widest = widest if batch else lengths[i]
+        batch.append(rows[i])
     if batch:
         yield batch
 

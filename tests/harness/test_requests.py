@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from robust_unlearn_bench.errors import ModelError
-from robust_unlearn_bench.harness.requests import Ask, answer
+from robust_unlearn_bench.harness.requests import Ask, _encode_beginning, _Prompt, answer
 
 TEXTS = [
     "the old baker",
@@ -75,6 +75,64 @@ def test_a_batch_answers_as_each_request_alone(tiny_lm):
         assert left.keys() == right.keys()
         assert left.get("text") == right.get("text")
         assert left.get("logprobs", []) == pytest.approx(right.get("logprobs", []), abs=1e-5)
+
+
+@pytest.fixture
+def forwarded():
+    """Counts the tokens that pass through the model."""
+
+    def watch(lm):
+        seen = []
+        lm.model.register_forward_pre_hook(
+            lambda _, __, kwargs: seen.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+        )
+        return seen
+
+    return watch
+
+
+def test_a_common_beginning_is_encoded_once_and_answers_stay_the_same(tiny_lm, forwarded):
+    context = "the old baker sang in the blue tower " * 10
+    prompts = [f"{context}{text}" for text in TEXTS]
+    lm = tiny_lm(window=256)
+    alone = [answer(lm, [generate(prompt)])[0] for prompt in prompts]
+    seen = forwarded(lm)
+    assert answer(lm, [generate(prompt) for prompt in prompts]) == alone
+    beginning = seen[0]
+    assert beginning[0] == 1
+    assert beginning[1] >= 64
+    assert seen[1][0] == len(prompts)
+    assert seen[1][1] < 20
+
+
+def test_two_few_shot_contexts_do_not_meet_in_one_batch(tiny_lm, forwarded):
+    contexts = ("the old baker sang in the blue tower " * 10, "a river wrote the iron tower and " * 10)
+    prompts = [context + text for text in TEXTS[:3] for context in contexts]
+    lm = tiny_lm(window=256)
+    alone = [answer(lm, [generate(prompt)])[0] for prompt in prompts]
+    seen = forwarded(lm)
+    assert answer(lm, [generate(prompt) for prompt in prompts]) == alone
+    assert sum(rows == 1 and tokens >= 64 for rows, tokens in seen) == 2
+
+
+@pytest.mark.parametrize("config", [{"sliding_window": 128}, {"layer_types": ["linear_attention"]}])
+def test_only_full_attention_shares_a_beginning(tiny_lm, forwarded, config):
+    lm = tiny_lm(window=256)
+    for key, value in config.items():
+        setattr(lm.model.config, key, value)
+    seen = forwarded(lm)
+    step = _encode_beginning(lm, [_Prompt(i, [*range(5, 100), i], 0) for i in (1, 2)])
+    assert step == ([], None)
+    assert not seen
+
+
+def test_the_same_tokens_are_scored_once_for_all_who_ask(tiny_lm, forwarded):
+    lm = tiny_lm()
+    asks = [score("", "the old baker", stats=True), score("the", " old baker"), score("", "the old baker")]
+    alone = [answer(lm, [ask])[0] for ask in asks]
+    seen = forwarded(lm)
+    assert answer(lm, asks) == alone
+    assert [rows for rows, _ in seen] == [1]
 
 
 def test_generation_is_greedy(tiny_lm):
