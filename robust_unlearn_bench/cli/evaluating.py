@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from ..errors import ConfigError
 
 __all__ = ["mount"]
 
@@ -43,8 +47,15 @@ def evaluate(
     data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (as RUB_DATA).")] = None,
     snapshot: Annotated[
         Keep,
-        typer.Option(help="Where the weights are kept meanwhile; reload: read the checkpoint again (RUB_SNAPSHOT)."),
+        typer.Option(envvar="RUB_SNAPSHOT", help="Where the weights are kept meanwhile; reload: read MODEL again."),
     ] = Keep.cpu,
+    controls: Annotated[
+        bool, typer.Option("--controls", help="Also evaluate target and retrain model, and print the leakage.")
+    ] = False,
+    target: Annotated[str | None, typer.Option(help="For --controls: the model before unlearning.")] = None,
+    retrain: Annotated[
+        str | None, typer.Option(help="For --controls: the model that never saw the forget text.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results as JSON instead of a table.")] = False,
 ) -> None:
     """Evaluate a model on tasks, each under an attack.
@@ -53,25 +64,37 @@ def evaluate(
       rub eval nano_books_robust --model DIR --out results/
 
       rub eval hellaswag,arc_challenge --model DIR --attacks "none gptq4 relearn50+gptq4" --suite muse_books
+
+      rub eval nano_books_robust --model DIR --controls --out results/
     """
     from ..harness.run import evaluate as run
 
-    results = run(
-        "hf",
-        {"pretrained": model, "dtype": dtype},
-        [task.strip() for task in tasks.split(",") if task.strip()],
-        attacks=(attacks or "").replace(";", " ").split(),
-        suite=suite,
-        out=out,
-        batch_size=int(batch_size) if batch_size.isdigit() else batch_size,
-        device=device,
-        limit=limit,
-        apply_chat_template=chat,
-        metadata={
-            **({"data_dir": str(data_dir)} if data_dir else {}),
-            **({"snapshot": snapshot.value} if snapshot is not Keep.cpu else {}),
-        },
-    )
+    names = [task.strip() for task in tasks.split(",") if task.strip()]
+
+    def evaluated(source: str, folder: Path | None) -> dict[str, Any]:
+        return run(
+            "hf",
+            {"pretrained": source, "dtype": dtype},
+            names,
+            attacks=_specs(attacks or ""),
+            suite=suite,
+            out=folder,
+            batch_size=int(batch_size) if batch_size.isdigit() else batch_size,
+            device=device,
+            limit=limit,
+            apply_chat_template=chat,
+            metadata={
+                **({"data_dir": str(data_dir)} if data_dir else {}),
+                **({"snapshot": snapshot.value} if snapshot is not Keep.cpu else {}),
+            },
+        )
+
+    if controls:
+        _controls(model, target, retrain, names, out, limit, evaluated, as_json)
+        return
+    if target or retrain:
+        raise ConfigError("--target and --retrain are for --controls: add it, or leave them out")
+    results = evaluated(model, out)
     if as_json:
         typer.echo(json.dumps({"results": results["results"], "configs": results["configs"]}, default=str))
         return
@@ -80,6 +103,46 @@ def evaluate(
     typer.echo(make_table(results))
     if out:
         typer.echo(f"results and per-document scores are in {out}")
+
+
+def _specs(text: str) -> list[str]:
+    """`none gptq4; relearn50(lr=2e-5, seed=1)` → three specs."""
+    return [spec for spec in re.split(r"[;\s]+(?![^(]*\))", text.strip()) if spec]
+
+
+def _controls(
+    model: str,
+    target: str | None,
+    retrain: str | None,
+    tasks: list[str],
+    out: Path | None,
+    limit: float | None,
+    evaluated: Callable[[str, Path], Any],
+    as_json: bool,
+) -> None:
+    """Target, retrain model and candidate on the same tasks; print what leaks."""
+    from tabulate import tabulate
+
+    from ..controls import evaluate_with_controls, leakage_rows, nano_controls
+    from .progress import bar
+
+    if out is None:
+        raise ConfigError("--controls writes results and records of three models: say where with --out FOLDER")
+    if limit is not None:
+        raise ConfigError("--controls needs every document: leave out --limit")
+    if not (target and retrain):
+        with bar("controls") as progress:
+            known = nano_controls(tasks, progress)
+        target, retrain = target or known[0], retrain or known[1]
+    board, row = evaluate_with_controls(model, target, retrain, out, evaluated)
+    rows = leakage_rows(row)
+    if as_json:
+        typer.echo(json.dumps({"leakage": rows, "board": board.table()}))
+        return
+    typer.echo(tabulate(rows, headers="keys", disable_numparse=True))
+    typer.echo("leakage: 0 = as if never trained on the forget text, 1 = nothing was forgotten\n")
+    typer.echo(tabulate(board.table(), headers="keys", disable_numparse=True))
+    typer.echo(f"results and records are in {out}")
 
 
 def attack(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def write_groups(folder: Path, tasks: Sequence[str], attacks: Sequence[str], sui
     """
     from .plan import plan_attack
 
-    manager = task_manager({})
+    manager = _known_tasks()
     members = "".join(f"  - {_member(task, manager, suite)}\n" for task in tasks)
     names: list[str] = []
     for attack in attacks:
@@ -51,12 +52,22 @@ def _member(task: str, manager: Any, suite: str | None) -> str:
     return f"{{task: {task}, class: !function robust_unlearn_bench.harness.task.AttackedTask{of}}}"
 
 
-def task_manager(metadata: Mapping[str, Any], *folders: Path) -> Any:
-    """lm-eval's task manager, with further folders, and ours where it is not installed inside lm-eval."""
+@cache
+def _known_tasks() -> Any:
+    """lm-eval's own tasks, and ours where they are not installed inside lm-eval; reading that many files takes seconds."""
     from lm_eval.tasks import TaskManager
 
-    paths = [*folders, *([] if installed_tasks_dir() else [tasks_dir()])]
-    return TaskManager(include_path=[str(path) for path in paths] or None, metadata=dict(metadata))
+    return TaskManager(include_path=None if installed_tasks_dir() else str(tasks_dir()))
+
+
+def task_manager(metadata: Mapping[str, Any], folder: Path) -> Any:
+    """lm-eval's task manager with one more folder, whose tasks come before others of the same name."""
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_path=str(folder), include_defaults=False, metadata=dict(metadata))
+    for name, entry in _known_tasks().task_index.items():
+        manager.task_index.setdefault(name, entry)
+    return manager
 
 
 def evaluate(
