@@ -111,12 +111,11 @@ def add(
     Example: rub leaderboard add records/mine
     """
     from ..leaderboard.entry import load
-    from ..leaderboard.validate import validate as check
+    from ..leaderboard.validate import validate_for
 
     store = _store(root)
     entry = load(record)
-    suite = entry.record.suite
-    verdict = check(entry, store.anchors().get((suite.name, suite.version)), store.entries())
+    verdict = validate_for(store, entry)
     for finding in verdict.findings:
         typer.echo(str(finding), err=True)
     if not verdict.ok:

@@ -1,4 +1,4 @@
-"""rub record, rub score, rub reference, rub demo: from results to a table and a page."""
+"""rub submit, rub record, rub score, rub reference, rub demo: from a model or results to a record, a table and a page."""
 
 from __future__ import annotations
 
@@ -44,6 +44,58 @@ def record(
     if built.missing:
         shown = "; ".join(built.missing[:5]) + (" …" if len(built.missing) > 5 else "")
         typer.echo(f"partial: {len(built.missing)} cells of the standard set are missing ({shown})", err=True)
+
+
+def submit(
+    model: Annotated[str, typer.Option(help="Model folder or hub name.")],
+    suite: Annotated[str, typer.Option(help="Suite, such as muse_books or nano_books.")],
+    out: Annotated[Path, typer.Option(help="Folder for record, item files and checklist.")],
+    recipe: Annotated[
+        str | None, typer.Option(help="Recipe that made the model, where its folder has no unlearning.json.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="How the row is called.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Commit of a hub model.")] = None,
+    dtype: Annotated[str, typer.Option(help="Weights' dtype: auto, float32, bfloat16, …")] = "auto",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")] = None,
+    batch_size: Annotated[str, typer.Option(help="Rows a batch; auto lets us choose.")] = "auto",
+    data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (as RUB_DATA).")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Leaderboard folder to validate against; default: this installation's.")
+    ] = None,
+) -> None:
+    """Measure a model on a whole suite under its standard attacks, and prepare the pull request that submits it.
+
+    Interrupted, it goes on where it stopped. Exits with 1 when the record may not stand on the board.
+
+    Example: rub submit --model DIR --suite nano_books --out submission/
+    """
+    from ..leaderboard.checklist import open_points
+    from ..leaderboard.store import Store
+    from ..paths import leaderboard_dir
+    from ..submit import submit as run
+
+    done = run(
+        model,
+        suite,
+        out,
+        Store(root or leaderboard_dir()),
+        recipe=recipe,
+        name=name,
+        revision=revision,
+        dtype=dtype,
+        device=device,
+        batch_size=int(batch_size) if batch_size.isdigit() else batch_size,
+        data_dir=str(data_dir) if data_dir else None,
+    )
+    for finding in done.verdict.findings:
+        typer.echo(str(finding), err=True)
+    typer.echo(f"{out / 'record.json'}  {done.entry.id}  {'valid' if done.verdict.ok else 'NOT valid'}")
+    if not done.verdict.ok:
+        typer.echo("next: mend what the errors above say, and run the same command again")
+        raise typer.Exit(1)
+    count = len(open_points(done.entry.record))
+    still = f" ({count} point{'s' * (count > 1)} still open)" if count else ""
+    typer.echo(f"next: follow {done.checklist} to a pull request{still}")
 
 
 def score(
@@ -113,6 +165,7 @@ def demo(
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(demo)
+    app.command()(submit)
     app.command()(record)
     app.command()(score)
     app.add_typer(reference_app)

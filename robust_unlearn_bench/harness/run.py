@@ -103,7 +103,7 @@ def evaluate(
         lm-eval's results dict, without samples.
 
     Raises:
-        ConfigError: lm-eval returned nothing (not the main process).
+        ConfigError: no such dtype or device, or lm-eval returned nothing (not the main process).
     """
     import torch
     from lm_eval.evaluator import simple_evaluate
@@ -111,6 +111,7 @@ def evaluate(
     from lm_eval.utils import simple_parse_args_string
 
     arguments = simple_parse_args_string(model_args) if isinstance(model_args, str) else dict(model_args)
+    _refuse_unknown(arguments.get("dtype"), device)
     tracker = EvaluationTracker(output_path=str(out)) if out else None
     with tempfile.TemporaryDirectory() as scratch:
         names = write_groups(Path(scratch), tasks, attacks, suite) if attacks else list(tasks)
@@ -134,3 +135,17 @@ def evaluate(
         for task in samples or {}:
             tracker.save_results_samples(task_name=task, samples=samples[task])
     return results
+
+
+def _refuse_unknown(dtype: object, device: str | None) -> None:
+    """Say in one sentence what torch would say in a traceback, before anything is loaded."""
+    import torch
+
+    if dtype not in (None, "auto") and not isinstance(getattr(torch, str(dtype), dtype), torch.dtype):
+        raise ConfigError(f"dtype {str(dtype)!r} is unknown: give auto, float32, bfloat16 or float16")
+    try:
+        kind = torch.device(device or "cpu").type
+    except RuntimeError as error:
+        raise ConfigError(f"device {device!r} is unknown: give cpu, cuda, cuda:1, … or mps") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device {device!r} is not here: torch sees no CUDA device; give cpu, or see `rub doctor`")

@@ -52,6 +52,8 @@ def record_from_results(
     relationship: Literal["author", "third_party", "maintainer"] = "author",
     method: Mapping[str, Any] | None = None,
     submitted_at: str | None = None,
+    repo: str | None = None,
+    revision: str | None = None,
 ) -> Built:
     """Build a record from what `lm_eval --output_path … --log_samples` wrote.
 
@@ -64,6 +66,8 @@ def record_from_results(
         relationship: of the submitter to the method.
         method: fields of `schema.Method`, over those of `unlearning.json`.
         submitted_at: UTC time, `2026-01-31T12:00:00Z`; default: now.
+        repo: hub repository that the model's folder is a copy of.
+        revision: its commit.
 
     Raises:
         RecordError: the results are of --limit runs, of several models or suites, or break the schema.
@@ -107,10 +111,13 @@ def record_from_results(
     folder = _model_folder(model, latest)
     told = {**method_of(folder), **(method or {})}
     record = seal(
-        display_name=name or told.get("name") or _model_name(folder, latest),
+        display_name=name or told.get("name") or repo or _model_name(folder, latest),
         submitted_at=submitted_at or utc_now(),
         relationship=relationship,
-        model=_model(folder, latest, kind),
+        model={
+            **_model(folder, latest, kind),
+            **({"name": repo, "source": "hub", "revision": revision} if repo else {}),
+        },
         method=told,
         suite={
             "name": suite,

@@ -11,7 +11,7 @@ from ..errors import RecordError
 from .schema import Method
 from .tidy import tidy
 
-__all__ = ["method_of"]
+__all__ = ["method_fields", "method_of"]
 
 
 _DERIVED = ("grade", "rule")
@@ -33,6 +33,11 @@ def method_of(folder: Path | None) -> dict[str, Any]:
         raise RecordError(f"{path}: not JSON; run `rub unlearn` again") from error
     if not isinstance(told, Mapping):
         raise RecordError(f"{path}: not a JSON object; run `rub unlearn` again")
+    return method_fields(told)
+
+
+def method_fields(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `schema.Method` among those of a card or a recipe; other scalars become hyper-parameters."""
     known = {key: value for key, value in told.items() if key in Method.model_fields and value is not None}
     others = {k: v for k, v in told.items() if k not in (*known, *_DERIVED) and isinstance(v, (bool, int, float, str))}
     return {**known, "hyperparameters": tidy({**others, **known.get("hyperparameters", {})})}

@@ -18,9 +18,9 @@ from .finding import Finding
 from .items import Value, aggregate
 from .plausible import plausible
 from .schema import MetricSpec, Record, run_id
-from .store import Anchors
+from .store import Anchors, Store
 
-__all__ = ["Verdict", "check_weights", "validate"]
+__all__ = ["Verdict", "check_weights", "validate", "validate_for"]
 
 TOLERANCE = 1e-6
 """Largest difference between a reported number and the one that its items give."""
@@ -66,6 +66,12 @@ def validate(entry: Entry, anchors: Anchors | None, others: Sequence[Entry] = ()
     verified = anchors is not None and all(task in entry.items for task in _scored(anchors.target.record))
     order = sorted(found, key=lambda finding: finding.level != "error")
     return Verdict(tuple(order), "items_verified" if verified else "self_reported")
+
+
+def validate_for(store: Store, entry: Entry) -> Verdict:
+    """Check a record that is to be added to a leaderboard folder."""
+    suite = entry.record.suite
+    return validate(entry, store.anchors().get((suite.name, suite.version)), store.entries())
 
 
 def check_weights(record: Record, folder: Path) -> list[Finding]:

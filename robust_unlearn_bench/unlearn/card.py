@@ -15,7 +15,7 @@ from ..suites.suite import Corpora
 from .recipe import Recipe
 from .run import Outcome
 
-__all__ = ["card", "weight_change"]
+__all__ = ["card", "recipe_facts", "weight_change"]
 
 
 def weight_change(before: Mapping[str, Tensor], model: nn.Module) -> dict[str, float]:
@@ -45,22 +45,13 @@ def card(
         outcome: what was done.
         change: see `weight_change`.
     """
-    objective, optimizer = recipe.build_objective(), recipe.build_optimizer()
-    row = GRADES[optimizer.name]
+    row = GRADES[recipe.build_optimizer().name]
     return {
-        "objective": objective.name,
-        "retain_loss": recipe.retain["name"] if recipe.retain_weight else None,
-        "optimizer": optimizer.name,
+        **recipe_facts(recipe),
         "grade": row.grade,
         "rule": row.rule,
-        "hyperparameters": _flat(recipe.method),
-        "precision": recipe.precision,
-        "seeds": [recipe.seed],
         "forget": {"name": corpora.forget.name, "sha256": corpora.forget.sha256},
         "retain": {"name": corpora.retain.name, "sha256": corpora.retain.sha256},
-        "tuning_trials": recipe.tuning.trials,
-        "tuning_space": recipe.tuning.space,
-        "selected_on": recipe.tuning.selected_on,
         "steps": outcome.steps,
         "forward": round(outcome.count.forwards),
         "backward": round(outcome.count.backwards),
@@ -75,6 +66,21 @@ def card(
         },
         "identity": dict(identity),
         "versions": {"package": __version__, "torch": torch.__version__},
+    }
+
+
+def recipe_facts(recipe: Recipe) -> dict[str, Any]:
+    """What a recipe alone tells about a model."""
+    return {
+        "objective": recipe.build_objective().name,
+        "retain_loss": recipe.retain["name"] if recipe.retain_weight else None,
+        "optimizer": recipe.build_optimizer().name,
+        "hyperparameters": _flat(recipe.method),
+        "precision": recipe.precision,
+        "seeds": [recipe.seed],
+        "tuning_trials": recipe.tuning.trials,
+        "tuning_space": recipe.tuning.space,
+        "selected_on": recipe.tuning.selected_on,
     }
 
 

@@ -1,0 +1,214 @@
+"""`rub submit`: measure a model on a whole suite and prepare its submission to the leaderboard.
+
+record.json, <task>.jsonl   what is submitted: numbers and hashes
+checklist.md                the commands and the description of the pull request
+results/                    what lm-eval wrote; it holds the suite's texts and stays behind
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from .errors import ConfigError, ModelError, RecordError
+from .leaderboard.build import Built, record_from_results
+from .leaderboard.checklist import checklist
+from .leaderboard.entry import Entry
+from .leaderboard.lmeval import result_files
+from .leaderboard.sealing import read_record
+from .leaderboard.store import Store
+from .leaderboard.unlearning import method_fields
+from .leaderboard.validate import Verdict, validate_for
+from .suites import SUITES
+
+__all__ = ["Submission", "measure", "submit"]
+
+CHECKLIST = "checklist.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What was prepared.
+
+    Attributes:
+        entry: the record with its items.
+        verdict: of the validator that intake runs.
+        checklist: file that leads to a pull request.
+    """
+
+    entry: Entry
+    verdict: Verdict
+    checklist: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """A checkpoint on disk, and the hub repository and commit that it is a copy of, if any."""
+
+    folder: Path
+    repo: str | None = None
+    revision: str | None = None
+
+
+def submit(
+    model: str,
+    suite: str,
+    out: Path,
+    store: Store,
+    *,
+    recipe: str | None = None,
+    name: str | None = None,
+    revision: str | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+    batch_size: int | str = "auto",
+    data_dir: str | None = None,
+) -> Submission:
+    """Run `<suite>_robust` on a model, write its record, validate it as intake does, and write the checklist.
+
+    Answers are cached attack by attack: started again, an interrupted run goes on where it stopped, and a finished one
+    writes the same record.
+
+    Args:
+        model: folder or hub name.
+        suite: name.
+        out: folder to write to; may hold an earlier submission of this model to this suite.
+        store: the leaderboard folder to validate against.
+        recipe: name or path of the recipe that made the model, where its folder has no `unlearning.json`.
+        name: how the row is called.
+        revision: of a hub model; its newest commit when not given.
+        dtype: of the weights, as lm-eval's.
+        device: as lm-eval's.
+        batch_size: as lm-eval's.
+        data_dir: local mirror of the suite's data.
+
+    Raises:
+        UnknownNameError: no such suite or recipe.
+        ConfigError: `out` holds another submission, or the recipe is not the one that made the model.
+        DataError: the suite's data are missing.
+        ModelError: there is no such model, or not one that can be submitted.
+    """
+    chosen = SUITES[suite]
+    weights = _locate(model, revision)
+    earlier = _earlier(out, suite, weights)
+    method = _method(recipe, suite, weights.folder) if recipe else None
+    source = chosen.source(data_dir or os.environ.get("RUB_DATA"))
+    for leaf in chosen.leaves:  # missing data are noticed before the weights are loaded
+        leaf.docs(source)
+    chosen.corpora(source)
+    built = measure(
+        weights.folder,
+        suite,
+        out / "results",
+        run={"dtype": dtype, "device": device, "batch_size": batch_size, "data_dir": data_dir},
+        name=name,
+        method=method,
+        submitted_at=earlier,
+        repo=weights.repo,
+        revision=weights.revision,
+    )
+    if built.missing:
+        raise RecordError(f"{len(built.missing)} cells of {suite} are missing ({built.missing[0]}, …); run it again")
+    built.entry.save(out)
+    verdict = validate_for(store, built.entry)
+    path = out / CHECKLIST
+    path.write_text(checklist(built.entry, verdict, out), encoding="utf-8")
+    return Submission(built.entry, verdict, path)
+
+
+def measure(
+    model: Path,
+    suite: str,
+    out: Path,
+    *,
+    run: dict[str, Any] | None = None,
+    kind: Literal["unlearned", "target", "retrain", "null"] = "unlearned",
+    **record: Any,
+) -> Built:
+    """Results of `<suite>_robust` in a folder, and the record that they make.
+
+    Args:
+        model: checkpoint folder.
+        suite: name.
+        out: folder for lm-eval's results.
+        run: dtype, device, batch_size and data_dir of the run.
+        kind: what the model is to its suite.
+        record: further arguments of `record_from_results`.
+    """
+    from .harness.run import evaluate
+
+    options = {"dtype": "auto", "device": None, "batch_size": "auto", "data_dir": None, **(run or {})}
+    with redirect_stdout(sys.stderr):  # lm-eval prints what it does
+        evaluate(
+            "hf",
+            {"pretrained": str(model), "dtype": options["dtype"], "use_safetensors": True},
+            [f"{suite}_robust"],
+            out=out,
+            batch_size=options["batch_size"],
+            device=options["device"],
+            metadata={"data_dir": options["data_dir"]} if options["data_dir"] else {},
+        )
+    return record_from_results(result_files(out)[-1], model=model, kind=kind, **record)
+
+
+def _locate(model: str, revision: str | None) -> _Weights:
+    """Find the checkpoint on this machine or fetch it from the hub, JSON and safetensors alone."""
+    folder, repo = Path(model), None
+    if not folder.is_dir():
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+        wanted = ["*.json", "*.safetensors", "*.model", "*.txt"]
+        try:
+            folder, repo = Path(snapshot_download(model, revision=revision, allow_patterns=wanted)), model
+        except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            raise ModelError(
+                f"model {model!r} is neither a folder here nor a repository that the hub shows ({type(error).__name__})"
+            ) from error
+    elif revision:
+        raise ConfigError(f"--revision {revision} is of a hub repository, but {model} is a folder; leave it out")
+    if (folder / "adapter_config.json").is_file():
+        raise ModelError(f"{model} holds an adapter; merge it into its base model and submit that")
+    if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
+        raise ModelError(f"{model} is no checkpoint with config.json and *.safetensors; save it with save_pretrained()")
+    return _Weights(folder, repo, folder.name if repo else None)
+
+
+def _earlier(out: Path, suite: str, weights: _Weights) -> str | None:
+    """When the submission that lies in `out` was first made, or None."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file; --out names a folder")
+    if not (out / "record.json").is_file():
+        return None
+    there = read_record(out / "record.json")
+    name = weights.repo or weights.folder.resolve().name
+    if (there.suite.name, there.model.name) != (suite, name):
+        raise ConfigError(
+            f"{out} holds the submission of {there.model.name} to {there.suite.name}; choose another --out"
+        )
+    return there.submitted_at
+
+
+def _method(recipe: str, suite: str, folder: Path) -> dict[str, Any]:
+    """What the recipe tells, once it is known not to contradict the model's own card."""
+    from .unlearn.card import recipe_facts
+    from .unlearn.recipe import load_recipe
+
+    chosen = load_recipe(recipe)
+    if chosen.suite not in (None, suite):
+        raise ConfigError(f"recipe {recipe} is for {chosen.suite}, the submission for {suite}; leave --recipe out")
+    card = folder / "unlearning.json"
+    told = json.loads(card.read_text(encoding="utf-8")).get("identity", {}).get("recipe") if card.is_file() else None
+    if told is None:
+        return method_fields({"name": Path(recipe).stem, **recipe_facts(chosen)})
+    if told == chosen.method:
+        return {}  # the card says more
+    differing = sorted(key for key in {*told, *chosen.method} if told.get(key) != chosen.method.get(key))
+    raise ConfigError(
+        f"{card} tells of another recipe than {recipe} (they differ in {', '.join(differing)}); leave --recipe out"
+    )
