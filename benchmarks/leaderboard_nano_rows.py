@@ -3,7 +3,7 @@
     python benchmarks/leaderboard_nano_rows.py --target DIR --retrain DIR [--models DIR …] [--suite nano_books]
         [--out rows] [--root leaderboard]
 
-Runs `lm_eval --tasks <suite>_robust` on each model (minutes a model on two cores; answers are cached, an interrupted
+Runs `<suite>_robust` on each model (minutes a model on two cores; answers are cached, an interrupted
 run goes on where it stopped), writes results and records to --out, and adds them to the leaderboard folder as measured
 by maintainers. The models that know nothing are made from the target: they must score below .05 whatever they forgot.
 """
@@ -11,8 +11,6 @@ by maintainers. The models that know nothing are made from the target: they must
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +18,9 @@ from typing import Any
 import torch
 
 from robust_unlearn_bench import checkpoints
-from robust_unlearn_bench.leaderboard.build import record_from_results
 from robust_unlearn_bench.leaderboard.entry import Entry
 from robust_unlearn_bench.leaderboard.store import Store
+from robust_unlearn_bench.submit import measure
 from robust_unlearn_bench.suites import SUITES, Example
 from robust_unlearn_bench.unlearn import FinetuneConfig, finetune
 
@@ -89,15 +87,11 @@ def make_null(name: str, target: Path, out: Path, suite: str) -> Path:
     return folder
 
 
-def measure(model: Path, name: str, kind: Any, suite: str, out: Path) -> Entry:
-    """Results and record of one model."""
+def row(model: Path, name: str, kind: Any, suite: str, out: Path) -> Entry:
+    """The record of one model."""
+    print(f"{name}: {model}", flush=True)
     results = out / "results" / name.replace(" ", "-")
-    if not results.is_dir():
-        arguments = ["--tasks", f"{suite}_robust", "--model", "hf", "--model_args", f"pretrained={model},dtype=float32"]
-        print(f"lm_eval {' '.join(arguments)}", flush=True)
-        command = [sys.executable, "-m", "lm_eval", *arguments, "--output_path", str(results), "--log_samples"]
-        subprocess.run(command, check=True)
-    return record_from_results(results, model=model, name=name, kind=kind, relationship="maintainer").entry
+    return measure(model, suite, results, kind=kind, name=name, relationship="maintainer").entry
 
 
 if __name__ == "__main__":
@@ -111,9 +105,9 @@ if __name__ == "__main__":
     told = parser.parse_args()
     store = Store(told.root)
     for role, folder in (("target", told.target), ("retrain", told.retrain)):
-        store.set_anchor(measure(folder, role, role, told.suite, told.out), role)
+        store.set_anchor(row(folder, role, role, told.suite, told.out), role)
     rows = [(folder, folder.resolve().name, "unlearned") for folder in told.models]
     rows += [(make_null(name, told.target, told.out / "models", told.suite), name, "null") for name in NULLS]
     for folder, name, kind in rows:
-        entry = measure(folder, name, kind, told.suite, told.out)
+        entry = row(folder, name, kind, told.suite, told.out)
         print(store.add(entry, tier="replayed", by="maintainers", reason="measured by maintainers"), flush=True)
