@@ -10,6 +10,7 @@ from torch import Tensor
 from .checks import fraction, positive
 from .directions import Kind, check_kind
 from .rule import GradientRule, Parameters, Rule
+from .shards import refuse_shards
 from .update import TensorUpdate, moment
 from .zeroth_order import ZerothOrder
 
@@ -124,5 +125,7 @@ class AdaZO:
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
         """Losses alone into R-AdaZO."""
+        if self.v == "scalar":
+            refuse_shards("optimizer ada_zo with v=scalar", parameters)
         estimate = ZerothOrder(self.eps, self.queries, self.direction, seed, self.store)
         return GradientRule(parameters, estimate, AdaZOUpdate(parameters, self.lr, self), clip=clip)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
 from ..errors import MissingExtraError
 from .checks import fraction, positive
 from .rule import Backward, GradientRule, Parameters, Rule
+from .shards import is_sharded, local
 
 __all__ = ["Adam8bit"]
 
@@ -17,7 +22,7 @@ class Adam8bit:
     """AdamW whose m and v are kept in 8 bits, in blocks of 256 with a scale each; tensors below 4096 entries in 32.
 
     Source: Dettmers et al. 2022, "8-bit optimizers via block-wise quantization".
-    Departs: none.
+    Departs: none. When several processes share the model, blocks and the limit of 4096 are those of each one's part.
     """
 
     name: ClassVar[str] = "adam8bit"
@@ -37,5 +42,28 @@ class Adam8bit:
         except ImportError as error:
             raise MissingExtraError("bitsandbytes", "bitsandbytes", "optimizer adam8bit") from error
         betas = (self.beta1, self.beta2)
-        update = AdamW8bit([*parameters.values()], lr=self.lr, betas=betas, eps=self.eps, weight_decay=0.0)
+        held = [Parameter(local(p.detach())) if is_sharded(p) else p for p in parameters.values()]
+        update = AdamW8bit(held, lr=self.lr, betas=betas, eps=self.eps, weight_decay=0.0)
+        _follow(update, [(own, p) for own, p in zip(held, parameters.values(), strict=True) if own is not p])
         return GradientRule(parameters, Backward(), update, clip=clip)
+
+
+def _follow(update: Optimizer, parts: list[tuple[Parameter, Tensor]]) -> None:
+    """Let an optimizer whose kernels take plain tensors act on the local parts of sharded parameters.
+
+    Args:
+        update: holds the first of each pair.
+        parts: (what the optimizer holds, the sharded parameter that it stands for).
+    """
+
+    def show(*_: object) -> None:
+        for own, p in parts:
+            own.data = local(p.detach())  # FSDP2 may have moved it
+            own.grad = None if p.grad is None else local(p.grad)
+
+    def hide(*_: object) -> None:
+        for own, _p in parts:
+            own.grad = None
+
+    update.register_step_pre_hook(show)
+    update.register_step_post_hook(hide)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import ConfigError
 from .checks import fraction, positive
 from .rule import Backward, GradientRule, Parameters, Rule
+from .shards import refuse_shards
 from .update import TensorUpdate, moment
 
 __all__ = ["AdamQ8Update", "quantised"]
@@ -70,4 +71,5 @@ class AdamQ8Update:
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
         """Backpropagation into quantised Adam steps."""
+        refuse_shards("optimizer adam_q8update", parameters)
         return GradientRule(parameters, Backward(), _QuantisedAdam(parameters, self), clip=clip)

@@ -12,6 +12,7 @@ from ..errors import ConfigError, ModelError
 from .adam import adamw
 from .checks import fraction, positive
 from .rule import Backward, GradientRule, Parameters, Rule
+from .shards import refuse_shards
 
 __all__ = ["Muon", "hidden_matrices"]
 
@@ -44,6 +45,7 @@ class Muon:
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
         """Backpropagation into Muon and AdamW."""
+        refuse_shards("optimizer muon", parameters)
         muon: Any = getattr(torch.optim, "Muon", None)
         if muon is None:
             raise ConfigError(

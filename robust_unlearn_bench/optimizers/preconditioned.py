@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from ..errors import MissingExtraError
 from .checks import positive
 from .rule import Backward, GradientRule, Parameters, Rule
+from .shards import refuse_shards
 
 __all__ = ["SOAP", "Shampoo"]
 
@@ -41,6 +42,7 @@ class SOAP:
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
         """Backpropagation into SOAP."""
+        refuse_shards("optimizer soap", parameters)
         update = _library(self.name).SOAP(
             parameters.values(), lr=self.lr, precondition_frequency=self.frequency, weight_decay=0.0
         )
@@ -68,6 +70,7 @@ class Shampoo:
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
         """Backpropagation into Shampoo."""
+        refuse_shards("optimizer shampoo", parameters)
         update = _library(self.name).ScalableShampoo(
             parameters.values(), lr=self.lr, preconditioning_compute_steps=self.frequency, weight_decay=0.0
         )
