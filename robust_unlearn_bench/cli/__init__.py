@@ -9,6 +9,7 @@ import typer
 
 from .. import __version__
 from ..errors import RubError
+from .progress import first_process
 
 __all__ = ["app", "main"]
 
@@ -54,7 +55,8 @@ def main() -> None:
     try:
         app()
     except RubError as error:
-        typer.echo(f"rub: {error}", err=True)
+        if first_process():
+            typer.echo(f"rub: {error}", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         typer.echo("rub: interrupted; what was finished is kept, run the same command again to go on", err=True)

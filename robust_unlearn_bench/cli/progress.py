@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["bar"]
+__all__ = ["bar", "first_process"]
+
+
+def first_process() -> bool:
+    """Whether this is the only process, or the first of those that a launcher (torchrun, accelerate) started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
@@ -13,7 +19,7 @@ def bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
     """Yield a function (done, total, what) that moves the bar."""
     from tqdm import tqdm
 
-    with tqdm(desc=title, disable=None, leave=False) as shown:
+    with tqdm(desc=title, disable=None if first_process() else True, leave=False) as shown:
 
         def report(done: int, total: int, what: str) -> None:
             shown.total = total

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .progress import bar
+from .progress import bar, first_process
 
 __all__ = ["mount"]
 
@@ -42,8 +42,12 @@ def unlearn(
     Examples:
       rub unlearn nano_books/npo-hybrid --model TARGET --out unlearned/
 
+      torchrun --nproc_per_node 8 -m robust_unlearn_bench unlearn muse_books/npo-adam --model TARGET --out unlearned/
+      --device cuda
+
       rub unlearn nano_books/npo-adam --model MODEL --forget mine.jsonl --retain rest.jsonl --out unlearned/
     """
+    from ..unlearn.ranks import leave
     from ..unlearn.unlearning import unlearn as run
 
     with bar(recipe) as progress:
@@ -60,7 +64,9 @@ def unlearn(
             device=device,
             progress=progress,
         )
-    typer.echo(f"{folder}  (what was done is in {folder / 'unlearning.json'})")
+    leave()
+    if first_process():
+        typer.echo(f"{folder}  (what was done is in {folder / 'unlearning.json'})")
 
 
 def recipes(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:

@@ -93,15 +93,12 @@ class StepClosures:
         total = 0.0
         for name, batch in self._batches.items():
             for part, share in self._parts(batch, self.terms[name].unit):
-                generator = torch.Generator(part.input_ids.device).manual_seed(
-                    seed_of(seed, name, *part.index.tolist())
-                )
                 with torch.set_grad_enabled(backward):
-                    logits = self.view.logits(part)[:, :-1][scored(part.labels)].float()
-                    drawn = torch.multinomial(logits.detach().softmax(-1), 1, generator=generator)
-                    loss = -logits.log_softmax(-1).gather(1, drawn).sum() * (bool(share) / count)
+                    logp = self.view.logits(part)[:, :-1][scored(part.labels)].float().log_softmax(-1)
+                    drawn = _draw(logp.detach(), part, seed_of(seed, name))
+                    loss = -logp.gather(1, drawn).sum() * (bool(share) / count)
                 total += self._finish(name, loss, part, backward)
-        return self.ranks.sum(total), count
+        return total, count
 
     def _loss(self, name: str, backward: bool) -> float:
         term = self.terms[name]
@@ -112,14 +109,14 @@ class StepClosures:
             with torch.set_grad_enabled(backward):
                 loss = term.loss(part) * (term.weight * share)
             total += self._finish(name, loss, part, backward)
-        total = self.ranks.sum(total)
         self.losses.setdefault(name, total / term.weight)
         return total
 
     def _finish(self, name: str, loss: Tensor, part: Batch, backward: bool) -> float:
-        value = float(loss.detach())
+        value = self.ranks.sum(float(loss.detach()))
         if not math.isfinite(value):
-            examples = sorted({self.terms[name].batches.sequences[i].source for i in part.index.tolist()})
+            held = part if self.ranks.world == 1 else self._batches[name]
+            examples = sorted({self.terms[name].batches.sequences[i].source for i in held.index.tolist()})
             raise TrainingError(
                 f"{name} loss is {value} at step {self.number + 1}, examples {examples} "
                 f"(last good checkpoint: {self.last_good}): lower the learning rate or remove these examples"
@@ -135,19 +132,39 @@ class StepClosures:
 
         Every rank has as many parts as any other; a rank without sequences passes one that counts for nothing.
         """
-        mine = -(-batch.sequences // self.ranks.world)
+        n, world = batch.sequences, self.ranks.world
+        mine = -(-n // world)
         size = min(mine, self.micro_batch or mine)
-        if size == batch.sequences:
+        if world == 1 and size == n:
             yield batch, 1.0
             return
-        first = self.ranks.rank * mine
-        for start in range(first, first + mine, size):
-            stop = min(start + size, first + mine, batch.sequences)
+        for at in range(0, mine, size):
+            spans = [(min(r * mine + at, n), min(r * mine + min(at + size, mine), n)) for r in range(world)]
+            start, stop = spans[self.ranks.rank]
             part = batch.part(start, stop) if start < stop else batch.part(0, 1)
-            rows = max(0, stop - start) / batch.sequences
-            self.view.count.share = rows * self.ranks.world
+            rows = (stop - start) / n
+            self.view.count.share = sum(b - a for a, b in spans) / n
             yield part, part.tokens / batch.tokens if unit == "token" and rows else rows
         self.view.count.share = 1.0
+
+
+def _draw(logp: Tensor, part: Batch, seed: int) -> Tensor:
+    """One token for each scored position, drawn from the model: the same for a sequence in whatever part it comes.
+
+    Args:
+        logp: [scored, vocab].
+        part: the sequences.
+        seed: of the step.
+
+    Returns:
+        [scored, 1] int64.
+    """
+    drawn = []
+    rows = torch.split(logp.exp(), scored(part.labels).sum(1).tolist())
+    for probabilities, index in zip(rows, part.index.tolist(), strict=True):
+        generator = torch.Generator(logp.device).manual_seed(seed_of(seed, index))
+        drawn.append(torch.multinomial(probabilities, 1, generator=generator))
+    return torch.cat(drawn)
 
 
 class Step(NamedTuple):

@@ -23,7 +23,7 @@ from ..errors import ConfigError, ModelError
 from ..optimizers.rule import Parameters
 from ..optimizers.shards import local
 
-__all__ = ["Precision", "Weights", "computing", "trainable"]
+__all__ = ["Precision", "Weights", "cast", "computing", "trainable"]
 
 Precision = Literal["fp32", "bf16_autocast", "bf16_pure", "bf16_kahan"]
 
@@ -55,6 +55,12 @@ def computing(precision: Precision, device: torch.device) -> AbstractContextMana
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16_autocast")
 
 
+def cast(model: nn.Module, precision: Precision) -> None:
+    """Put every parameter into the dtype that the run keeps weights in, for good."""
+    for p in model.parameters():
+        p.data = p.data.to(_KEPT_IN.get(precision, torch.bfloat16))
+
+
 class Weights(AbstractContextManager["Weights"]):
     """Keeps a model's parameters in the precision of a run, and returns them to their own dtype afterwards.
 
@@ -71,8 +77,8 @@ class Weights(AbstractContextManager["Weights"]):
             raise ConfigError(f"precision is {precision!r}: choose {', '.join(get_args(Precision))}")
         self.precision = precision
         self.device = next(model.parameters()).device
-        cast = parameters if precision == "bf16_autocast" else dict(model.named_parameters())
-        self._own = {name: (p, p.dtype) for name, p in cast.items()}
+        kept = parameters if precision == "bf16_autocast" else dict(model.named_parameters())
+        self._own = {name: (p, p.dtype) for name, p in kept.items()}
         self._trained = parameters
         self._lost: dict[str, Tensor] = {}
 

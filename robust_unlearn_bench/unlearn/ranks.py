@@ -1,6 +1,6 @@
 """Several processes that share one model (FSDP2): who they are, and how a model is spread over them.
 
-    torchrun --nproc_per_node 2 -m robust_unlearn_bench.cli unlearn RECIPE --model DIR --out DIR
+    torchrun --nproc_per_node 2 -m robust_unlearn_bench unlearn RECIPE --model DIR --out DIR --device cuda
 
 Each process computes its part of every batch; losses are summed and gradients averaged, so that all take the same step.
 """
@@ -8,15 +8,16 @@ Each process computes its part of every batch; losses are summed and gradients a
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError
+from .view import decoder_layers
 
-__all__ = ["ALONE", "Ranks", "join", "spread", "whole"]
+__all__ = ["ALONE", "Ranks", "join", "leave", "spread", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,9 @@ class Ranks:
     """This process among those that share the model.
 
     Attributes:
-        rank: from 0.
+        rank: from 0; the first one writes and prints.
         world: how many there are.
-        device: type of the devices ("cpu", "cuda").
+        device: of this process ("cpu", "cuda:1").
     """
 
     rank: int = 0
@@ -41,6 +42,10 @@ class Ranks:
         torch.distributed.all_reduce(total)
         return float(total)
 
+    def mean(self, value: float) -> float:
+        """The mean over all processes: what each of them computed for itself, made exactly equal."""
+        return value if self.world == 1 else self.sum(value) / self.world
+
 
 ALONE = Ranks()
 """One process that does everything."""
@@ -48,6 +53,11 @@ ALONE = Ranks()
 
 def join(device: str = "cpu") -> Ranks:
     """Join the processes that a launcher (torchrun, accelerate launch) started; `ALONE` where there is no launcher.
+
+    Further calls find the processes joined; `leave` is for the end of the program.
+
+    Args:
+        device: where to compute; "cuda" is each process's own.
 
     Raises:
         ConfigError: the launcher is DeepSpeed's.
@@ -60,37 +70,46 @@ def join(device: str = "cpu") -> Ranks:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return ALONE
+    if device == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        torch.cuda.set_device(device)
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    if device.startswith("cuda"):
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    return Ranks(torch.distributed.get_rank(), world, device.partition(":")[0])
+    return Ranks(torch.distributed.get_rank(), world, device)
+
+
+def leave() -> None:
+    """Part from the other processes after success; after an error they may be waiting, and the launcher ends them."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def spread(model: nn.Module, ranks: Ranks) -> None:
-    """Shard a model's parameters over the processes, decoder layer by decoder layer.
+    """Shard a model's parameters over the processes, decoder layer by decoder layer, onto their devices.
 
     The root is resharded after its forward pass too: otherwise embeddings, final norm and head would stay gathered, and
     a perturbation of their shards would be lost on the next pass.
 
     Args:
-        model: on every process the same; changed in place.
+        model: on every process the same; changed in place, its parameters are new objects.
         ranks: the processes.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    mesh = init_device_mesh(ranks.device, (ranks.world,))
-    stacks = [m for m in model.modules() if isinstance(m, nn.ModuleList)]
-    for layer in max(stacks, key=len) if stacks else ():
+    mesh = init_device_mesh(torch.device(ranks.device).type, (ranks.world,))
+    for layer in decoder_layers(model):
         fully_shard(layer, mesh=mesh, reshard_after_forward=True)
     fully_shard(model, mesh=mesh, reshard_after_forward=True)
 
 
-def whole(model: Any) -> dict[str, Tensor]:
-    """Every parameter in full, on the CPU; all processes must ask together."""
+def whole(parameters: Mapping[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
+    """Every parameter in full on the first process, nothing on the others; all must ask together."""
+    if ranks.world == 1:
+        return {name: p.detach() for name, p in parameters.items()}
     full = {}
-    for name, p in model.named_parameters():
-        gather = getattr(p.detach(), "full_tensor", None)
-        full[name] = (gather() if gather is not None else p.detach()).cpu()
+    for name, p in parameters.items():
+        gathered: Tensor = p.detach().full_tensor()  # type: ignore[attr-defined]  # a DTensor
+        if ranks.rank == 0:
+            full[name] = gathered.cpu()
     return full

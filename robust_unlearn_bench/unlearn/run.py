@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..errors import ConfigError, ModelError
 from ..nano import general_corpus
 from ..optimizers.rule import Parameters, Rule
 from ..seeding import seed_of
@@ -22,17 +20,20 @@ from ..suites.suite import Corpora
 from .batching import Batches
 from .data import with_refusals
 from .encoding import Encoded, encode
+from .feasible import refuse_bad_stops, refuse_unsharded
 from .finetune import context_length, recomputing
 from .loop import Step, StepClosures, Term, train
 from .lora import adapter
-from .precision import Weights, computing, trainable
+from .precision import Weights, cast, computing, trainable
+from .ranks import ALONE, Ranks, spread, whole
 from .recipe import Recipe
 from .reference import frozen, score
 from .select import Candidate, best, completion_probability
 from .state import RunFolder
+from .subset import only
 from .view import Count, ModelView, without_dropout
 
-__all__ = ["Outcome", "UnlearningRun"]
+__all__ = ["Outcome", "UnlearningRun", "copy_into"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -65,29 +66,40 @@ class Outcome:
 class UnlearningRun:
     """A run on a model that is changed in place.
 
+    When several processes share the model, it is left in parts, and the chosen checkpoint is in the folder.
+
     Args:
         recipe: how.
         model: the target.
         tokenizer: its tokenizer.
         corpora: forget and retain text.
-        folder: for log, state and candidates.
+        folder: for log, state and candidates; None on all processes but the first.
         progress: called with (steps done, steps in all, losses in words).
+        ranks: the processes that share the model.
     """
 
     def __init__(
-        self, recipe: Recipe, model: nn.Module, tokenizer: Any, corpora: Corpora, folder: RunFolder, progress: Progress
+        self,
+        recipe: Recipe,
+        model: nn.Module,
+        tokenizer: Any,
+        corpora: Corpora,
+        folder: RunFolder | None,
+        progress: Progress,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.recipe = recipe
         self.model = model
         self.tokenizer = tokenizer
         self.folder = folder
         self.progress = progress
+        self.ranks = ranks
         self.count = Count()
         self.objective = recipe.build_objective()
         if hasattr(self.objective, "with_tokenizer"):
             self.objective = self.objective.with_tokenizer(tokenizer)
         self.retain = recipe.build_retain()
-        self.device = next(model.parameters()).device
+        self.device = torch.device(ranks.device) if ranks.world > 1 else next(model.parameters()).device
         self.forget_sequences = self._encode(corpora.forget.examples)
         self.retain_sequences = self._encode(corpora.retain.examples)
         self.companions = self._companions(corpora)
@@ -96,7 +108,7 @@ class UnlearningRun:
         """Train, and leave the chosen checkpoint in the model, in the model's own dtype.
 
         Raises:
-            ConfigError: the optimizer may not stop where the recipe does.
+            ConfigError: the optimizer may not stop where the recipe does, or the recipe needs a whole model.
             ModelError: the model cannot be trained as the recipe says.
             TrainingError: a loss or gradient is not finite.
         """
@@ -110,6 +122,11 @@ class UnlearningRun:
                 stack.enter_context(adapter(self.model, recipe.lora.rank, recipe.lora.alpha, recipe.seed, what))
             else:
                 stack.enter_context(only(self.model, recipe.train))
+            if self.ranks.world > 1:
+                refuse_unsharded(recipe)
+                cast(self.model, recipe.precision)
+                for model in (self.model, *([reference.model] if reference else [])):
+                    spread(model, self.ranks)
             parameters = trainable(self.model)
             weights = stack.enter_context(Weights(self.model, parameters, recipe.precision))
             stack.enter_context(without_dropout(self.model))
@@ -133,16 +150,18 @@ class UnlearningRun:
             if recipe.retain_weight
             else None,
             recipe.micro_batch,
+            self.ranks,
         )
 
         def measure(step: int) -> Candidate:
-            return Candidate(step, completion_probability(view, forget), completion_probability(view, retain))
+            known = (self.ranks.mean(completion_probability(view, side)) for side in (forget, retain))
+            return Candidate(step, *known)
 
         before = measure(0)
-        state = self.folder.load()
+        state = self.folder.load() if self.folder else None
         candidates = self._resume(state, parameters, weights, rule) if state else []
         start = state["step"] if state else 0
-        closures.last_good = f"{self.folder.state}, step {start}" if state else "none"
+        closures.last_good = self._good(start) if state else "none"
         begun = time.perf_counter()
         for step in train(rule, closures, steps=steps, start=start, schedule=recipe.schedule, warmup=recipe.warmup):
             self._log(step, time.perf_counter() - begun)
@@ -151,14 +170,14 @@ class UnlearningRun:
             if last or (recipe.checkpoint_every and step.number % recipe.checkpoint_every == 0):
                 candidates.append(measure(step.number))
                 if best(recipe.select, candidates) is candidates[-1]:
-                    self.folder.keep({name: p.detach() for name, p in parameters.items()})
-                self._save(step.number, parameters, weights, rule, candidates)
-                closures.last_good = f"{self.folder.state}, step {step.number}"
+                    self._keep(parameters)
+                if self._save(step.number, parameters, weights, rule, candidates):
+                    closures.last_good = self._good(step.number)
             if last:
                 break
         chosen = best(recipe.select, candidates)
-        if chosen is not candidates[-1]:
-            _copy(self.folder.kept(), parameters)
+        if chosen is not candidates[-1] and self.folder and self.ranks.world == 1:
+            copy_into(parameters, self.folder.kept())
         return Outcome(
             steps=chosen.step,
             before=before,
@@ -205,6 +224,8 @@ class UnlearningRun:
         return limit is not None and step.forget <= limit and rule.may_stop_after(step.number)
 
     def _log(self, step: Step, seconds: float) -> None:
+        if self.folder is None:
+            return
         line = step._asdict() | {
             "forwards": round(self.count.forwards, 3),
             "backwards": round(self.count.backwards, 3),
@@ -214,11 +235,22 @@ class UnlearningRun:
         with self.folder.log.open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
 
+    def _keep(self, parameters: Parameters) -> None:
+        """Write the best checkpoint so far."""
+        full = whole(parameters, self.ranks)
+        if self.folder:
+            self.folder.keep(full)
+
+    def _good(self, step: int) -> str:
+        assert self.folder is not None
+        return f"{self.folder.state}, step {step}"
+
     def _save(
         self, step: int, parameters: Parameters, weights: Weights, rule: Rule, candidates: list[Candidate]
-    ) -> None:
-        if not self.recipe.checkpoint_every:
-            return
+    ) -> bool:
+        """Write what a resumed run needs, where the run can be resumed."""
+        if not self.recipe.checkpoint_every or self.folder is None or self.ranks.world > 1:
+            return False
         self.folder.save(
             {
                 "step": step,
@@ -229,9 +261,10 @@ class UnlearningRun:
                 "candidates": [list(c) for c in candidates],
             }
         )
+        return True
 
     def _resume(self, state: Any, parameters: Parameters, weights: Weights, rule: Rule) -> list[Candidate]:
-        _copy(state["weights"], parameters)
+        copy_into(parameters, state["weights"])
         weights.load_state_dict(state["lost"])
         rule.load_state_dict(state["rule"])
         self.count.forwards, self.count.backwards = state["passes"]
@@ -244,43 +277,7 @@ def _words(step: Step) -> str:
 
 
 @torch.no_grad()
-def _copy(saved: dict[str, torch.Tensor], parameters: Parameters) -> None:
-    for name, p in parameters.items():
-        p.copy_(saved[name])
-
-
-def refuse_bad_stops(rule: Rule, steps: int, every: int | None) -> None:
-    """Raise where the optimizer's schedule does not allow a model at the last step or at a checkpoint.
-
-    Raises:
-        ConfigError: naming the nearest numbers that do.
-    """
-    for key, step in (("steps", steps), ("checkpoint_every", every)):
-        if step is not None and not rule.may_stop_after(step):
-            near = [n for n in range(1, 2 * step + 10_000) if rule.may_stop_after(n)]
-            nearest = sorted(near, key=lambda n: abs(n - step))[:2]
-            raise ConfigError(
-                f"{key}={step} would end on a first-order block of the hybrid optimizer: "
-                f"use {' or '.join(map(str, sorted(nearest)))}"
-            )
-
-
-@contextmanager
-def only(model: nn.Module, patterns: list[str]) -> Iterator[None]:
-    """Train only parameters whose whole name one of the regular expressions matches; [] for all.
-
-    Raises:
-        ModelError: a pattern matches no parameter; the message lists names.
-    """
-    flags = {name: p.requires_grad for name, p in model.named_parameters()}
-    for pattern in patterns:
-        if not any(re.fullmatch(pattern, name) for name in flags):
-            shown = ", ".join([name for name in flags if re.search(r"\.\d+\.", name)][:8] or [*flags][:8])
-            raise ModelError(f"train has {pattern!r}, which matches no parameter of this model; it has {shown}, …")
-    for name, p in model.named_parameters():
-        p.requires_grad_(flags[name] if not patterns else any(re.fullmatch(pattern, name) for pattern in patterns))
-    try:
-        yield
-    finally:
-        for name, p in model.named_parameters():
-            p.requires_grad_(flags[name])
+def copy_into(parameters: Parameters, saved: Mapping[str, torch.Tensor]) -> None:
+    """Set parameters to saved values, by name; those that were not saved stay."""
+    for name, values in saved.items():
+        parameters[name].copy_(values)

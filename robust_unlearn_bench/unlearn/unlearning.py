@@ -12,8 +12,9 @@ from typing import Any
 from .. import checkpoints
 from .card import card, weight_change
 from .data import corpora_for, refuse_overlap
+from .ranks import Ranks, join
 from .recipe import Recipe, load_recipe
-from .run import UnlearningRun
+from .run import UnlearningRun, copy_into
 from .state import RunFolder
 
 __all__ = ["unlearn"]
@@ -36,7 +37,8 @@ def unlearn(
     """Unlearn, and write the model to a folder with `unlearning.json` (the card) and `unlearning.jsonl` (the log).
 
     A run that was interrupted continues from its last checkpoint when it is started again; on one machine the result is
-    bit-identical to that of an uninterrupted run.
+    bit-identical to that of an uninterrupted run. Under torchrun or accelerate launch the processes share the model
+    (FSDP2), and only the first writes; such a run keeps no state to continue from.
 
     Args:
         recipe: name, path or content.
@@ -48,25 +50,26 @@ def unlearn(
         overrides: "key=value" changes of a recipe that is read from a file.
         allow_overlap: forget examples that may also be retain examples.
         reuse: return at once when `out` already holds the result of this recipe for this model and data.
-        device: where to compute.
+        device: where to compute; "cuda" is each process's own device.
         progress: called with (steps done, steps in all, losses in words).
 
     Returns:
-        The folder.
+        The folder; on all processes but the first it may not be complete yet.
 
     Raises:
-        ConfigError: the recipe is wrong, or `out` is not empty.
+        ConfigError: the recipe is wrong or cannot be run by several processes, or `out` is not empty.
         DataError: the data are missing, empty or overlap.
         ModelError: the model cannot be trained.
         TrainingError: a loss or gradient is not finite; the message names the last good checkpoint.
     """
     from ..harness.weights import fingerprint
 
+    ranks = join(device)
     folder = Path(out)
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
     corpora = corpora_for(chosen.suite, forget, retain, data_dir)
     overlap = refuse_overlap(corpora, allow_overlap)
-    checkpoint = checkpoints.load(model, device=device)
+    checkpoint = checkpoints.load(model, device=device if ranks.world == 1 else "cpu")
     identity = {
         "recipe": chosen.method,
         "model": fingerprint(checkpoint.model),
@@ -76,22 +79,36 @@ def unlearn(
     if reuse and _holds(folder, identity):
         return folder
     checkpoints.refuse_to_overwrite(folder)
-    run_folder = RunFolder(folder.with_name(f".{folder.name}.run"), identity)
-    before = {name: p.detach().to("cpu", copy=True) for name, p in checkpoint.model.named_parameters()}
     begun = time.perf_counter()
-    run = UnlearningRun(chosen, checkpoint.model, checkpoint.tokenizer, corpora, run_folder, progress)
+    run_folder = _run_folder(folder, identity, ranks)
+    target = {name: p.detach().to("cpu", copy=True) for name, p in checkpoint.model.named_parameters()}
+    run = UnlearningRun(chosen, checkpoint.model, checkpoint.tokenizer, corpora, run_folder, progress, ranks)
     outcome = run.carry_out()
+    if run_folder is None:
+        return folder
+    if ranks.world > 1:
+        checkpoint = checkpoints.load(model)
+        copy_into(dict(checkpoint.model.named_parameters()), run_folder.kept())
     content = {
         "name": folder.name if isinstance(recipe, Recipe) else Path(recipe).stem,
         "target": Path(model).name,
-        **card(chosen, corpora, identity, outcome, weight_change(before, checkpoint.model)),
+        **card(chosen, corpora, identity, outcome, weight_change(target, checkpoint.model)),
         "overlap": overlap,
+        "processes": ranks.world,
         "seconds": round(time.perf_counter() - begun, 3),
     }
     checkpoints.save(checkpoint, folder, {"unlearning.json": content})
     shutil.move(run_folder.log, folder / "unlearning.jsonl")
     run_folder.remove()
     return folder
+
+
+def _run_folder(folder: Path, identity: Mapping[str, Any], ranks: Ranks) -> RunFolder | None:
+    """Scratch space of the first process; a run cannot be resumed by another number of processes."""
+    if ranks.rank > 0:
+        return None
+    shared = {"processes": ranks.world} if ranks.world > 1 else {}
+    return RunFolder(folder.with_name(f".{folder.name}.run"), {**identity, **shared})
 
 
 def _holds(folder: Path, identity: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from ..objectives.objective import BatchLike
 
-__all__ = ["Count", "ModelView", "decoder_layer", "without_dropout"]
+__all__ = ["Count", "ModelView", "decoder_layer", "decoder_layers", "without_dropout"]
 
 
 @dataclass(slots=True)
@@ -81,16 +81,21 @@ class _Caught(Exception):
     """The wanted layer has answered."""
 
 
+def decoder_layers(model: nn.Module) -> list[nn.Module]:
+    """The decoder layers, first to last: the list of modules that holds most parameters; [] where there is none."""
+    stacks = [list(module) for module in model.modules() if isinstance(module, nn.ModuleList)]
+    return max(stacks, key=lambda stack: sum(p.numel() for layer in stack for p in layer.parameters()), default=[])
+
+
 def decoder_layer(model: nn.Module, layer: int) -> nn.Module:
     """Decoder layer number `layer`, from 0.
 
     Raises:
         ModelError: the model has no such layer.
     """
-    stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module) > 0]
-    if not stacks:
+    stack = decoder_layers(model)
+    if not stack:
         raise ModelError("this model has no stack of decoder layers: choose an objective that does not look inside")
-    stack = max(stacks, key=lambda s: sum(p.numel() for p in s.parameters()))
     if not 0 <= layer < len(stack):
         raise ModelError(f"this model has no decoder layer {layer}: choose one from 0 to {len(stack) - 1}")
     return stack[layer]
