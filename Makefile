@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+BROWSER := $(VENV)/browser
+NODE_PACKAGES := playwright-core@1.65.1 axe-core@4.14.1
 YAML   := $(shell find tasks baselines -name '*.yaml' 2>/dev/null)
 
 .PHONY: demo test unit slow lint bench clean
@@ -19,8 +21,8 @@ test: unit slow
 unit: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-slow: $(STAMP)
-	$(BIN)/pytest -m slow
+slow: $(STAMP) $(BROWSER)/.installed
+	RUB_BROWSER=$(BROWSER) $(BIN)/pytest -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -35,6 +37,14 @@ $(STAMP): pyproject.toml constraints.txt $(YAML)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,peft]'
 	touch $@
+
+# The page is tested in a browser where npm and Chromium are; elsewhere these tests are skipped and say what is missing.
+$(BROWSER)/.installed: Makefile
+	@if ! command -v npm >/dev/null; then echo "browser tests: npm is missing"; \
+	elif ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then echo "browser tests: Chromium is missing"; \
+	elif npm install --prefix $(BROWSER) --silent --no-audit --no-fund --fetch-retries=0 $(NODE_PACKAGES) >/dev/null 2>&1; then \
+	  touch $@; \
+	else echo "browser tests: npm cannot install $(NODE_PACKAGES)"; fi
 
 clean:
 	rm -rf $(VENV) dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache

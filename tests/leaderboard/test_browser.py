@@ -1,7 +1,7 @@
 """The page in headless Chromium, driven by playwright-core, examined by axe.
 
-npm install --prefix .venv/browser playwright-core axe-core      (or RUB_BROWSER=FOLDER)
-apt-get install chromium
+Chromium and node come from the distribution (apt-get install chromium npm), playwright-core and axe-core by `make slow`
+into .venv/browser, or by hand: npm install --prefix FOLDER playwright-core axe-core, and RUB_BROWSER=FOLDER.
 """
 
 from __future__ import annotations
@@ -53,11 +53,12 @@ def tools(root: Path) -> tuple[str, str, str]:
     )
     folders = [os.environ.get("RUB_BROWSER"), root / ".venv" / "browser"]
     modules = next(
-        (p for f in folders if f and (p := Path(f) / "node_modules").joinpath("playwright-core").is_dir()), None
+        (p for f in folders if f and (p := Path(f).resolve() / "node_modules").joinpath("playwright-core").is_dir()),
+        None,
     )
     if node is None or chromium is None or modules is None:
         lacking = [n for n, x in (("node", node), ("chromium", chromium), ("playwright-core", modules)) if x is None]
-        pytest.skip(f"{', '.join(lacking)} not installed: see the head of {Path(__file__).name}")
+        pytest.skip(f"{', '.join(lacking)} not found: see the head of tests/leaderboard/{Path(__file__).name}")
     return node, chromium, str(modules)
 
 
