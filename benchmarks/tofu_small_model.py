@@ -20,7 +20,7 @@ from robust_unlearn_bench.suites import SUITES, Example
 from robust_unlearn_bench.suites.tofu_leaves import prompt
 from robust_unlearn_bench.unlearn.finetune import FinetuneConfig, finetune
 
-EPOCHS = 20
+STEPS = 400
 
 
 def tokenizer_for(texts: list[str]) -> PreTrainedTokenizerFast:
@@ -59,7 +59,16 @@ def main() -> None:
                 pad_token_id=2,
             )
         )
-        config = FinetuneConfig(epochs=EPOCHS, lr=2e-3, batch_size=16, schedule="cosine", warmup=0.05, optimizer="muon")
+        config = FinetuneConfig(
+            steps=STEPS,
+            lr=3e-3,
+            batch_size=32,
+            schedule="cosine",
+            warmup=0.05,
+            optimizer="muon",
+            precision="bf16_autocast",
+            pool=1,
+        )
         report = finetune(model, tokenizer, examples, config)
         folder = save(Checkpoint(model, tokenizer), out / role, {})
         print(f"{folder}: loss {report.loss_first:.2f} → {report.loss_last:.3f}, {report.seconds:.0f} s", flush=True)

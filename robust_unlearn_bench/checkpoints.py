@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,13 +38,28 @@ def load(path: str | Path, dtype: str = "auto", device: str = "cpu") -> Checkpoi
     key = "dtype" if Version(transformers.__version__) >= Version("4.56") else "torch_dtype"
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            path, use_safetensors=True, trust_remote_code=False, **{key: dtype}
-        )
+        with _no_bars():
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                path, use_safetensors=True, trust_remote_code=False, **{key: dtype}
+            )
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise ModelError(f"model {str(path)!r} cannot be loaded ({first}): give a folder or a hub name") from error
     return Checkpoint(model.to(device).eval(), tokenizer)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without transformers' own progress bars, which would write over ours."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def refuse_to_overwrite(out: Path) -> None:
@@ -67,7 +83,8 @@ def save(checkpoint: Checkpoint, out: Path, cards: Mapping[str, Any]) -> Path:
     scratch = out.with_name(f".{out.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    checkpoint.model.save_pretrained(scratch)
+    with _no_bars():
+        checkpoint.model.save_pretrained(scratch)
     checkpoint.tokenizer.save_pretrained(scratch)
     write_cards(scratch, cards)
     shutil.rmtree(out, ignore_errors=True)

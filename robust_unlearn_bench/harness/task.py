@@ -11,7 +11,9 @@ requests and scores come from a `Leaf` of one of our suites. Keys beyond lm-eval
 from __future__ import annotations
 
 import logging
+import math
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +23,7 @@ from lm_eval.api.task import ConfigurableTask
 
 from .. import __version__
 from ..errors import ConfigError
-from ..suites import Leaf, Metric, Suite
+from ..suites import SUITES, Leaf, Metric, Suite
 from ..suites.suite import Comparing
 from .plan import plan_attack
 from .session import AttackSession, Tag
@@ -211,7 +213,8 @@ class Aggregation:
         if how is None or len(scored) < 2:
             return "N/A"
         if callable(how):
-            return how(scored)
+            value = how(scored)
+            return value if math.isfinite(value) else "N/A"
         mean = sum(scored) / len(scored)
         return float((sum((v - mean) ** 2 for v in scored) / (len(scored) - 1) / len(scored)) ** 0.5)
 
@@ -234,6 +237,21 @@ def _add_own_stderr() -> None:
 
 
 _add_own_stderr()
+
+
+class _MixedDirections(logging.Filter):
+    """Drops lm-eval's warning, one a group and metric, that a group of ours mixes directions.
+
+    It is meant to: knowledge of the forget text should go, knowledge of the retain text should stay.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to keep a record."""
+        found = re.search(r"in group (\S+) are not consistent", record.getMessage())
+        return not (found and found[1].partition("_")[0] in {name.partition("_")[0] for name in SUITES})
+
+
+logging.getLogger("lm_eval.evaluator_utils").addFilter(_MixedDirections())
 
 _warned: set[str] = set()
 

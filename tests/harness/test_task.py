@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -168,3 +169,23 @@ def _own(folder: Path) -> dict[str, Any]:
         "doc_to_choice": "{{choices}}",
         "doc_to_target": "answer",
     }
+
+
+@pytest.mark.parametrize(("group", "kept"), [("nano_robust", 0), ("muse_books__gptq4", 0), ("leaderboard", 1)])
+def test_only_our_groups_may_mix_directions_without_a_warning(caplog, group, kept):
+    import robust_unlearn_bench.harness.task  # noqa: F401  # installs the filter
+
+    message = f"Higher_is_better values for metric acc in group {group} are not consistent. Defaulting to None."
+    logging.getLogger("lm_eval.evaluator_utils").warning(message)
+    assert [record.getMessage() for record in caplog.records].count(message) == kept
+
+
+def test_a_statistic_at_its_bound_has_no_standard_error():
+    from robust_unlearn_bench.harness.task import Aggregation
+    from robust_unlearn_bench.suites import SUITES
+
+    (auc,) = (metric for metric in SUITES["nano_books"].leaf("privleak").metrics if metric.name == "auc_min40")
+    values = [{side: float(i + shift)} for side, shift in (("forget", 0), ("holdout", 100)) for i in range(20)]
+    aggregation = Aggregation(auc)
+    assert aggregation(values) == 0.0
+    assert aggregation.stderr(values) == "N/A"
