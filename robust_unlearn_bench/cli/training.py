@@ -1,4 +1,4 @@
-"""rub unlearn, rub finetune, rub recipes, rub nano: making models."""
+"""rub unlearn, rub finetune, rub recipes, rub lmc, rub nano: making models, and the line between two of them."""
 
 from __future__ import annotations
 
@@ -131,6 +131,43 @@ def finetune(
     )
 
 
+def lmc(
+    a: Annotated[str, typer.Argument(help="Model at t = 0: folder or hub name.")],
+    b: Annotated[str, typer.Argument(help="Model at t = 1, of the same architecture and tokenizer.")],
+    suite: Annotated[str, typer.Option(help="Whose forget and utility metrics measure.")],
+    out: Annotated[Path, typer.Option(help="Folder for lmc.json and lmc.svg.")],
+    points: Annotated[int, typer.Option(help="Models on the line, both ends included.")] = 11,
+    batch_size: Annotated[int, typer.Option(help="Rows a batch.")] = 16,
+    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
+    data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (as RUB_DATA).")] = None,
+) -> None:
+    """Linear mode connectivity: evaluate (1 − t)·A + t·B along the line between two models.
+
+    Example: rub lmc adam/ relearned/ --suite nano_books --points 11 --out lmc/
+    """
+    from tabulate import tabulate
+
+    from ..harness.connectivity import linear_connectivity
+
+    with bar(f"{suite} on the line") as progress:
+        told = linear_connectivity(
+            a,
+            b,
+            suite,
+            out,
+            points=points,
+            batch_size=batch_size,
+            device=device,
+            data_dir=str(data_dir) if data_dir else None,
+            progress=progress,
+        )
+    shown = {name: [None if v is None else 100 * v for v in line] for name, line in told["metrics"].items()}
+    typer.echo(
+        tabulate({"t": told["t"], **shown}, headers="keys", floatfmt=(".2f", *[".1f"] * len(shown)), missingval="–")
+    )
+    typer.echo(f"in percent; {out / 'lmc.json'}, {out / 'lmc.svg'}")
+
+
 @nano_app.command("train")
 def nano_train(
     suite: Annotated[str | None, typer.Argument(help="nano_books, nano_news, …")] = None,
@@ -170,4 +207,5 @@ def mount(app: typer.Typer) -> None:
     app.command()(unlearn)
     app.command()(recipes)
     app.command()(finetune)
+    app.command()(lmc)
     app.add_typer(nano_app)

@@ -15,7 +15,7 @@ from .. import checkpoints
 from ..errors import ConfigError, ModelError
 from ..suites import SUITES
 
-__all__ = ["barrier", "linear_connectivity", "move_between", "plot"]
+__all__ = ["barrier", "linear_connectivity", "move_between", "plot", "refuse_different"]
 
 _COLOURS = ("#0b62a4", "#c8480c", "#2a7f3f", "#8a3fa0", "#8c6d1f", "#3d4f58")
 
@@ -37,7 +37,7 @@ def linear_connectivity(
     Args:
         a: folder or hub name of the model at t = 0.
         b: of the model at t = 1; same architecture and tokenizer.
-        suite: whose tasks measure, without attacks.
+        suite: whose forget and utility metrics measure, without attacks.
         out: folder for the results.
         points: number of models, both ends included.
         batch_size: of the evaluation.
@@ -50,7 +50,8 @@ def linear_connectivity(
 
     Raises:
         ConfigError: fewer than two points.
-        ModelError: the models differ in shape.
+        ModelError: the models differ in shape or tokenizer.
+        UnknownNameError: there is no such suite.
 
     Source: Frankle et al. 2020, "Linear mode connectivity and the lottery ticket hypothesis"; Lang et al.,
         arXiv 2510.00761, figure 3.
@@ -61,9 +62,14 @@ def linear_connectivity(
         raise ConfigError(f"points is {points}: give at least 2, the ends")
     chosen = SUITES[suite]
     first, second = checkpoints.load(a, dtype="float32", device=device), checkpoints.load(b, dtype="float32")
+    if first.tokenizer.get_vocab() != second.tokenizer.get_vocab():
+        raise ModelError(f"{a} and {b} have different tokenizers: interpolate only models that read the same tokens")
     start, end = ({n: p.detach().cpu().clone() for n, p in c.model.named_parameters()} for c in (first, second))
+    refuse_different(start, end)
     del second
-    metrics = {f"{leaf.name}/{m.name}": m for leaf in chosen.leaves for m in leaf.metrics if m.role != "report"}
+    metrics = {
+        f"{leaf.name}/{m.name}": m for leaf in chosen.leaves for m in leaf.metrics if m.role in ("forget", "utility")
+    }
     values: dict[str, list[float | None]] = {name: [] for name in metrics}
     at = [i / (points - 1) for i in range(points)]
     for i, t in enumerate(at):
@@ -93,6 +99,18 @@ def linear_connectivity(
     return told
 
 
+def refuse_different(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> None:
+    """Raise unless two models have the same parameters.
+
+    Raises:
+        ModelError: naming the first parameter that only one has, or that has two shapes.
+    """
+    shapes = [{name: p.shape for name, p in parameters.items()} for parameters in (a, b)]
+    for name in [*a, *b]:
+        if shapes[0].get(name) != shapes[1].get(name):
+            raise ModelError(f"the two models differ at {name}: interpolate only models of one architecture and size")
+
+
 @torch.no_grad()
 def move_between(model: nn.Module, a: Mapping[str, Tensor], b: Mapping[str, Tensor], t: float) -> None:
     """Set every parameter to (1 − t)·a + t·b; exactly a at 0 and b at 1.
@@ -102,13 +120,8 @@ def move_between(model: nn.Module, a: Mapping[str, Tensor], b: Mapping[str, Tens
         a: parameters at t = 0, by name.
         b: parameters at t = 1.
         t: from 0 to 1.
-
-    Raises:
-        ModelError: names or shapes differ.
     """
     for name, p in model.named_parameters():
-        if name not in b or b[name].shape != a[name].shape:
-            raise ModelError(f"the two models differ at {name}: interpolate only models of one architecture and size")
         p.copy_((1 - t) * a[name] + t * b[name])
 
 
