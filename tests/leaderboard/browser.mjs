@@ -14,6 +14,8 @@ const index = pathToFileURL(path.join(site, "index.html")).href;
 const model = pathToFileURL(path.join(site, "m", readdirSync(path.join(site, "m")).sort()[0])).href;
 const published = pathToFileURL(path.join(site, "published.html")).href;
 
+const long = pathToFileURL(path.join(site, "long.html")).href;
+
 const browser = await playwright.chromium.launch({ executablePath: chromium, args: ["--no-sandbox"] });
 const results = {};
 
@@ -128,6 +130,38 @@ await check("compare two rows", {}, async (page) => {
   assert.equal(await page.isVisible("#compare"), true);
   await page.click("#compare button");
   assert.equal(await page.isVisible("#compare"), false);
+});
+
+await check("a thousand rows are there within a second", {}, async (page) => {
+  const seconds = [];
+  for (let i = 0; i < 5; i++) {
+    const from = performance.now();
+    await page.goto(long, { waitUntil: "domcontentloaded" });
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done))));
+    seconds.push((performance.now() - from) / 1000);
+  }
+  console.error(`1,000 rows drawn in ${seconds.map((s) => s.toFixed(2)).join(", ")} s`);
+  assert.ok(Math.min(...seconds) < 1, seconds.join(" "));
+  assert.equal((await names(page)).length, 100);
+  const all = await page.$$eval("tbody.ranked tr[data-id] th a", (links) => links.map((a) => a.textContent));
+  assert.equal(all.length, 1000);
+  assert.equal((await page.textContent("#count")), "1002 rows"); // and the two controls
+  await press(page, "score");
+  await press(page, "score");
+  assert.deepEqual((await names(page))[0], all.at(-1)); // sorted over all of them
+  await page.fill('[name="q"]', all.at(-1));
+  assert.deepEqual(await names(page), [all.at(-1)]);
+  await page.fill('[name="q"]', "");
+  await page.click("text=Show 900 more");
+  assert.equal((await names(page)).length, 1000);
+  assert.match(page.url(), /all=1/);
+  await page.goBack();
+  assert.equal((await names(page)).length, 100);
+});
+
+await check("a thousand rows without script", { javaScriptEnabled: false }, async (page) => {
+  await page.goto(long);
+  assert.equal(await page.locator("tbody.ranked tr[data-id]").filter({ visible: true }).count(), 1000);
 });
 
 await check("keyboard alone", {}, async (page) => {

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,9 +20,10 @@ from typing import Any
 
 import pytest
 
+from robust_unlearn_bench.leaderboard.board import Board
 from robust_unlearn_bench.leaderboard.entry import Entry
 from robust_unlearn_bench.leaderboard.events import Event, Standing
-from robust_unlearn_bench.leaderboard.page import build_page
+from robust_unlearn_bench.leaderboard.page import build_page, render
 from robust_unlearn_bench.leaderboard.reported import read_reported
 from robust_unlearn_bench.leaderboard.scorer import score
 from robust_unlearn_bench.leaderboard.simulate import World
@@ -36,6 +38,8 @@ CHECKS = (
     "missing values sort last both ways",
     "filters",
     "compare two rows",
+    "a thousand rows are there within a second",
+    "a thousand rows without script",
     "keyboard alone",
     "links lead to the model's page and back",
     *(f"{page} fits 320 px" for page in ("index", "model", "published")),
@@ -95,7 +99,23 @@ def site(
     board = score(rows, cast["target"], cast["retrain"], replicates=200)
     out = tmp_path_factory.mktemp("site")
     build_page([board], out, [read_reported(p) for p in sorted((root / "leaderboard" / "reported").glob("*.json"))])
+    page = render([lengthened(board, 1000)])["index.html"]
+    assert len(page) < 1_500_000
+    (out / "long.html").write_bytes(page)
     return out
+
+
+def lengthened(board: Board, count: int) -> Board:
+    """The same board with so many ranked rows, each a little below the one before it."""
+    first, controls = next(r for r in board.rows if r.rank), [board.target, board.retrain]
+    rows = []
+    for i in range(count):
+        record = first.record.model_copy(
+            update={"submission_id": f"rub1-{i:010d}{'0' * 22}", "display_name": f"Row {i:04d}."}
+        )
+        score = replace(first.score, value=0.999 - i / 1010)
+        rows.append(replace(first, entry=replace(first.entry, record=record), score=score, rank=i + 1))
+    return replace(board, rows=(*rows, *controls))
 
 
 @pytest.fixture(scope="module")

@@ -3,38 +3,44 @@
   const form = document.getElementById("filters");
   if (!form) return;
   const panel = document.getElementById("compare");
-  const boards = [...document.querySelectorAll(".board")].map((section) => {
-    const table = section.querySelector("table.main");
-    const heads = [...table.tHead.rows[0].cells];
-    const bodies = [...table.tBodies].map((body) => ({
-      body,
-      rows: [...body.rows].filter((row) => row.dataset.id),
-    }));
-    return { section, heads, bodies, suite: section.dataset.suite, order: " " };
-  });
-  const rowById = new Map(boards.flatMap((b) => b.bodies.flatMap((t) => t.rows.map((row) => [row.dataset.id, { row, board: b }]))));
-  const fields = ["q", "suite", "attack", "grade", "objective", "tier", "base"].filter((name) => form.elements[name]);
-  const NOTHING = { sort: "", dir: "", cmp: [] };
-  let state = { ...NOTHING };
-
   const make = (tag, text, attributes = {}) => {
     const node = document.createElement(tag);
     if (text !== undefined) node.textContent = text;
     for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
     return node;
   };
+  const LONG = 100; // rows of a part that are laid out unless all are asked for: layout is what costs time
+
+  const boards = [...document.querySelectorAll(".board")].map((section) => {
+    const table = section.querySelector("table.main");
+    const heads = [...table.tHead.rows[0].cells];
+    const bodies = [...table.tBodies].map((body) => ({
+      body,
+      rows: [...body.rows].filter((row) => row.dataset.id),
+      order: [],
+    }));
+    for (const part of bodies) part.order = part.rows;
+    const more = make("button", "", { type: "button", class: "more" });
+    more.addEventListener("click", () => go({ all: "1" }));
+    section.querySelector(".scroll").after(more);
+    return { section, table, heads, bodies, more, suite: section.dataset.suite, sorted: " " };
+  });
+  const rowById = new Map(boards.flatMap((b) => b.bodies.flatMap((t) => t.rows.map((row) => [row.dataset.id, { row, board: b }]))));
+  const fields = ["q", "suite", "attack", "grade", "objective", "tier", "base"].filter((name) => form.elements[name]);
+  const NOTHING = { sort: "", dir: "", all: "", cmp: [] };
+  let state = { ...NOTHING };
 
   // --- the address is the state -----------------------------------------------------------------------------------
   const read = () => {
     const given = location.hash.startsWith("#?") ? location.hash.slice(1) : location.search;
     const query = new URLSearchParams(given);
-    state = { ...NOTHING, sort: query.get("sort") || "", dir: query.get("dir") || "" };
+    state = { ...NOTHING, sort: query.get("sort") || "", dir: query.get("dir") || "", all: query.get("all") || "" };
     state.cmp = (query.get("cmp") || "").split(".").filter((id) => rowById.has(id));
     for (const name of fields) state[name] = query.get(name) || "";
   };
   const write = (replace) => {
     const query = new URLSearchParams();
-    for (const name of [...fields, "sort", "dir"]) if (state[name]) query.set(name, state[name]);
+    for (const name of [...fields, "sort", "dir", "all"]) if (state[name]) query.set(name, state[name]);
     if (state.cmp.length) query.set("cmp", state.cmp.join("."));
     const text = query.toString() ? "?" + query : location.pathname;
     const change = replace ? "replaceState" : "pushState";
@@ -61,37 +67,64 @@
     });
     const numeric = index >= 0 && /\b[nh]\b/.test(board.heads[index].className);
     const order = `${state.sort} ${state.dir}`;
-    if (order === board.order) return; // moving rows is what costs time
-    board.order = order;
+    if (order === board.sorted) return;
+    board.sorted = order;
     const sign = state.dir === "asc" ? 1 : -1;
-    for (const { body, rows } of board.bodies) {
+    for (const part of board.bodies) {
+      const { body, rows } = part;
       const lines = rows.map((row) => [row, index < 0 ? 0 : value(row, index, numeric)]);
       if (index >= 0)
         lines.sort(([, a], [, b]) => {
           if (a === null || b === null || a === "" || b === "") return (a === null || a === "") - (b === null || b === "");
           return sign * (a < b ? -1 : a > b ? 1 : 0);
         });
-      body.append(...lines.map(([row]) => row));
+      part.order = lines.map(([row]) => row);
+      body.append(...part.order);
     }
   };
 
   // --- filters -----------------------------------------------------------------------------------------------------
+  const facts = new Map(); // row → what it is filtered by
+  const factsOf = (row) => {
+    if (!facts.has(row))
+      facts.set(row, {
+        grade: row.querySelector(".badge").textContent.trim().split(" ")[1],
+        objective: row.dataset.objective,
+        tier: row.querySelector("i").textContent,
+        base: row.dataset.base,
+        text: row.textContent.toLowerCase(),
+      });
+    return facts.get(row);
+  };
+  const asked = ["grade", "objective", "tier", "base"];
   const matches = (row) =>
-    ["grade", "objective", "tier", "base"].every((name) => !state[name] || row.dataset[name] === state[name]) &&
-    (!state.q || row.textContent.toLowerCase().includes(state.q.toLowerCase()));
+    asked.every((name) => !state[name] || factsOf(row)[name] === state[name]) &&
+    (!state.q || factsOf(row).text.includes(state.q.toLowerCase()));
+  const pickable = (row) => {
+    if (row.cells[0].firstElementChild) return;
+    const name = row.querySelector("th a").textContent;
+    row.cells[0].prepend(make("input", undefined, { type: "checkbox", class: "pick", value: row.dataset.id, "aria-label": `Compare ${name}` }));
+  };
   const filterBoard = (board) => {
     board.section.hidden = Boolean(state.suite) && board.suite !== state.suite;
     let shown = 0;
-    for (const { body, rows } of board.bodies) {
-      let any = false;
-      for (const row of rows) {
+    let rest = 0;
+    for (const { body, order } of board.bodies) {
+      let here = 0;
+      for (const row of order) {
         const keep = matches(row);
-        row.hidden = !keep;
-        any ||= keep;
-        shown += keep;
+        here += keep;
+        const show = keep && (here <= LONG || state.all !== "");
+        if (row.hidden === show) row.hidden = !show;
+        if (show) pickable(row);
+        else rest += keep;
       }
-      body.hidden = !any;
+      body.hidden = here === 0;
+      shown += here;
     }
+    board.table.classList.add("ready");
+    board.more.hidden = rest === 0;
+    board.more.textContent = `Show ${rest} more`;
     board.heads.forEach((head, i) => {
       if (!head.dataset.key.startsWith("a:")) return;
       const hide = Boolean(state.attack) && head.dataset.key !== "a:" + state.attack;
@@ -175,15 +208,6 @@
         else go({ sort: "", dir: "" });
       });
     }
-    const column = (key) => board.heads.findIndex((head) => head.dataset.key === key);
-    for (const { rows } of board.bodies)
-      for (const row of rows) {
-        row.dataset.grade = row.cells[column("grade")].textContent.trim().split(" ")[1];
-        row.dataset.tier = row.querySelector("i").textContent;
-        const name = row.querySelector("th a").textContent;
-        const box = make("input", undefined, { type: "checkbox", class: "pick", value: row.dataset.id, "aria-label": `Compare ${name}` });
-        row.cells[0].prepend(box);
-      }
   }
   document.addEventListener("change", (event) => {
     const box = event.target;
