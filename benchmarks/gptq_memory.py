@@ -1,6 +1,8 @@
 """Peak memory of GPTQ beyond the model, against what the algorithm has to hold (Linux; resident memory).
 
-It has to hold the hidden states of all calibration tokens, the Hessians of one block, and one block's activations.
+It has to hold the hidden states of all calibration tokens (in CPU memory, wherever the model is) and one Hessian at a
+time. What it takes beyond the model and those hidden states is compared with one decoder block plus the largest Hessians
+that are held at once.
 
     python benchmarks/gptq_memory.py [--layers 8] [--hidden 768] [--samples 32] [--length 512]
 """
@@ -53,18 +55,24 @@ def main() -> None:
 
     hidden, inner = chosen.hidden, config.intermediate_size
     block = sum(p.numel() for p in decoder_blocks(model)[1][0].parameters()) * 4
+    tokens = max(BATCH_TOKENS, chosen.length)
     parts = {
         "hidden states": chosen.samples * chosen.length * hidden * 4,
-        "one block's activations": BATCH_TOKENS * (3 * inner + 8 * hidden) * 4,
-        "largest Hessian": inner**2 * 4,
-        "all Hessians of a block": (3 * hidden**2 + inner**2) * 4,
         "one block's weights": block,
+        "Hessians of a stage": inner**2 * 4,
+        "Hessians of a block": (3 * hidden**2 + inner**2) * 4,
+        "one forward's activations": tokens * (3 * inner + 8 * hidden) * 4,
     }
-    print(
-        f"model {sum(p.numel() for p in model.parameters()) * 4 / 2**20:.0f} MiB, peak beyond it {extra / 2**20:.0f} MiB"
-    )
+    whole = sum(p.numel() for p in model.parameters()) * 4
+    print(f"model {whole / 2**20:.0f} MiB, peak beyond it {extra / 2**20:.0f} MiB")
     for name, size in parts.items():
-        print(f"  {name:24} {size / 2**20:6.0f} MiB")
+        print(f"  {name:26} {size / 2**20:6.0f} MiB")
+    bar = block + parts["Hessians of a stage"]
+    rest = extra - parts["hidden states"]
+    print(
+        f"beyond model and hidden states {rest / 2**20:.0f} MiB; one block and the largest Hessians held at once "
+        f"{bar / 2**20:.0f} MiB; ratio {rest / bar:.2f} (bar 1.00)"
+    )
 
 
 if __name__ == "__main__":

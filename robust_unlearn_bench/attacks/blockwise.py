@@ -24,8 +24,8 @@ from .layers import Linear, decoder_blocks, linears
 
 __all__ = ["Statistic", "batches", "evaluating", "walk"]
 
-BATCH_TOKENS = 2048
-"""Tokens of one calibration forward: one window of 2048, or several short ones."""
+BATCH_TOKENS = 512
+"""Tokens of one calibration forward that stacks several windows; a longer window goes alone."""
 
 
 class Statistic(Protocol):
@@ -100,16 +100,25 @@ def walk(
         for i, block in enumerate(blocks):
             stages = _stages(block, f"{path}.{i}", flow[0], i)
             for group in [[stage] for stage in stages] if true_sequential else [stages]:
-                seen = _collect(block, group, flow, i, statistic)
-                for stage, sums in zip(group, seen, strict=True):
-                    for layer in stage.layers:
-                        if sums is None:
-                            unreached.append(layer)
-                        else:
-                            rewrite(layer, sums)
+                unreached += _rewrite_group(group, _collect(block, group, flow, i, statistic), rewrite)
             for batch in flow if i + 1 < len(blocks) else ():
                 batch.hidden = batch.run(i, block).cpu()
             progress(i + 1, len(blocks), what)
+    return unreached
+
+
+def _rewrite_group(
+    stages: Sequence[_Stage], sums: list[S | None], rewrite: Callable[[Linear, S], None]
+) -> list[Linear]:
+    """Rewrite the layers of some stages, dropping each statistic as soon as it has served; returns the unreached."""
+    unreached: list[Linear] = []
+    for position, stage in enumerate(stages):
+        total, sums[position] = sums[position], None
+        for layer in stage.layers:
+            if total is None:
+                unreached.append(layer)
+            else:
+                rewrite(layer, total)
     return unreached
 
 

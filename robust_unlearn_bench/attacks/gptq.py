@@ -25,6 +25,9 @@ from .spec import AttackContext, attack
 
 __all__ = ["GPTQ", "quantise"]
 
+ROWS = 256
+"""Rows of a weight whose errors are computed at a time."""
+
 BackendName = Literal["builtin", "llmcompressor", "gptqmodel"]
 
 
@@ -39,43 +42,40 @@ def quantise(weight: Tensor, factor: Factor, grid: Grid, *, block: int = 128, st
     product for each block. The block size changes nothing but speed.
 
     Args:
-        weight: W [rows, columns], fp32.
-        factor: of the Hessian of the layer's inputs; where it has no `upper`, W is rounded to nearest.
+        weight: W [rows, columns].
+        factor: of the Hessian of the layer's inputs; where there is none, W is rounded to nearest.
         grid: bits, group size, symmetry.
         block: columns of a lazily updated block.
         static_groups: steps of all groups from W itself, by original column; else each group's step is taken when its
             first column's turn comes, from the columns as corrected so far.
 
     Returns:
-        Ŵ [rows, columns], dequantised, fp32.
+        Ŵ [rows, columns], dequantised, in the factor's dtype.
 
     Source: Frantar et al. 2023 (arXiv 2210.17323), algorithm 1; group steps as in AutoGPTQ.
     """
-    if factor.upper is None:
+    if factor.lower is None:
         return grid.round(weight)
-    upper, order = factor.upper, factor.order
+    lower, order = factor.lower, factor.order
     group = grid.group(weight.shape[1])
-    columns = weight.T[order].contiguous()
-    rounded = torch.empty_like(columns)
-    fixed = [grid.fit(part) for part in torch.split(weight.T, group)] if static_groups else None
+    columns = weight.T[order].to(lower.dtype, memory_format=torch.contiguous_format)
+    fixed = [grid.fit(part) for part in torch.split(weight.T.to(lower.dtype), group)] if static_groups else None
     edges = sorted({*range(0, len(columns), block), *range(0, len(columns), group), len(columns)})
     for start, end in pairwise(edges):
         if start % group == 0:
             scale = grid.fit(columns[start : start + group])
-        local = upper[start:end, start:end].contiguous()
+        local = lower[start:end, start:end].T.contiguous()
         inverse = 1 / local.diagonal()
         errors = torch.empty_like(columns[start:end])
         for j in range(end - start):
             column = torch.addmv(columns[start + j], errors[:j].T, local[:j, j], alpha=-1)
             if fixed is not None:
                 scale = fixed[int(order[start + j]) // group]
-            value = scale.snap(column)
-            rounded[start + j] = value
-            torch.mul(column.sub_(value), inverse[j], out=errors[j])
-        columns[end:].addmm_(upper[start:end, end:].T, errors, alpha=-1)
-    result = torch.empty_like(rounded)
-    result[order] = rounded
-    return result.T
+            columns[start + j] = scale.snap(column)  # nobody reads the original again
+            torch.mul(column.sub_(columns[start + j]), inverse[j], out=errors[j])
+        columns[end:].addmm_(lower[end:, start:end], errors, alpha=-1)
+    in_place = bool((order.diff() > 0).all())
+    return (columns if in_place else columns[order.argsort()]).T
 
 
 @attack("gptq")
@@ -187,25 +187,33 @@ class GPTQ:
 
     def _rewrite(self, layer: Linear, hessian: Hessian, grid: Grid, damage: Damage) -> int:
         """Quantise one layer and note its errors; returns the most distinct values of a row in a group."""
-        weight = layer.weight.to(torch.float32, copy=True)
+        weight = layer.weight.clone()
         factor = hessian.factor(self.damp, self.act_order)
         layer.write(quantise(weight, factor, grid, block=self.block, static_groups=self.static_groups))
         if factor.dead:
             damage.fall_back("dead_columns", layer.name, factor.dead)
-        if factor.upper is None:
+        if factor.lower is None:
             damage.fall_back("hessian_not_positive_definite_rounded_to_nearest", layer.name)
         elif factor.damp > self.damp:
             damage.fall_back("damping_raised", layer.name, factor.damp)
-        size = hessian.energy(weight)
-        if size > 0:
-            nearest = grid.round(weight).to(layer.weight.dtype).float()
-            for key, other in (("relative_output_error", layer.weight.float()), ("relative_output_error_rtn", nearest)):
-                damage.note(layer.name, **{key: math.sqrt(max(0.0, hessian.energy(weight - other)) / size)})
-        by_order = self.act_order and not self.static_groups and factor.upper is not None
+        self._note_errors(layer, weight, hessian, grid, damage)
+        by_order = self.act_order and not self.static_groups and factor.lower is not None
         grouped = layer.weight[:, factor.order] if by_order else layer.weight
         distinct = distinct_values(grouped, grid.group(weight.shape[1]))
         assert distinct <= 2**self.bits, f"{layer.name} has {distinct} values in a group"
         return distinct
+
+    def _note_errors(self, layer: Linear, before: Tensor, hessian: Hessian, grid: Grid, damage: Damage) -> None:
+        """Relative output errors of the layer as it is now, and of rounding to nearest; some rows at a time."""
+        size = ours = nearest = 0.0
+        for old, new in zip(before.split(ROWS), layer.weight.split(ROWS), strict=True):
+            weight = old.float()
+            size += hessian.energy(weight)
+            ours += hessian.energy(weight - new.float())
+            nearest += hessian.energy(weight - grid.round(weight).to(new.dtype).float())
+        if size > 0:
+            for key, error in (("relative_output_error", ours), ("relative_output_error_rtn", nearest)):
+                damage.note(layer.name, **{key: math.sqrt(max(0.0, error) / size)})
 
     def _with_backend(self, model: Any, tokenizer: Any, text: Calibration, damage: Damage) -> dict[str, Any]:
         """Have another package quantise a copy of the checkpoint, and write its dequantised weights into the model."""

@@ -11,10 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["ColumnNorms", "Factor", "Hessian", "inverse_factor"]
+from .packed import factor_inverse_, fill_lower_, spans, symmetric
 
-STRIPE = 512
-"""Rows of H that one matrix product of the sum fills."""
+__all__ = ["ColumnNorms", "Factor", "Hessian"]
 
 DAMPING_STEPS = (1.0, 10.0, 100.0)
 """A Hessian that is not positive definite after damping is damped 10, then 100 times as much."""
@@ -24,57 +23,98 @@ class Factor(NamedTuple):
     """What GPTQ needs to know of a Hessian.
 
     Attributes:
-        upper: U [features, features], rows and columns in `order`; None where no damping made H positive definite.
+        lower: Uᵀ [features, features], rows and columns in `order`, of which only the lower triangle may be read; None
+            where no damping made H positive definite.
         order: columns in the order in which they are quantised.
         damp: the damping that was used, as a fraction of the mean diagonal.
         dead: columns that no calibration token ever excited.
     """
 
-    upper: Tensor | None
+    lower: Tensor | None
     order: Tensor
     damp: float
     dead: int
 
 
 class Hessian:
-    """H = XᵀX in fp32, summed over batches.
+    """H = XᵀX in fp32, summed over batches, and the factor of its inverse in the same memory.
 
     Args:
         features: columns of X.
         device: where H lives.
+        dtype: of the sum.
     """
 
-    def __init__(self, features: int, device: torch.device) -> None:
-        self._upper = torch.zeros(features, features, device=device)
-        self._mirrored = True
+    def __init__(self, features: int, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+        array = torch.zeros(features, features + 1, device=device, dtype=dtype)
+        self._upper, self._lower = array[:, 1:], array[:, :-1]
         self._factor: Factor | None = None
+
+    @classmethod
+    def of(cls, matrix: Tensor) -> Hessian:
+        """A known H [features, features]."""
+        hessian = cls(len(matrix), matrix.device, matrix.dtype)
+        hessian._upper += matrix.triu()
+        return hessian
 
     def add(self, inputs: Tensor) -> None:
         """Take in X [tokens, features]."""
-        x = inputs.float()
-        for start in range(0, x.shape[1], STRIPE):  # the upper half only: H is symmetric
-            self._upper[start : start + STRIPE, start:].addmm_(x[:, start : start + STRIPE].T, x[:, start:])
-        self._mirrored = False
+        assert self._factor is None, "the factor lies where sums would go"
+        x = inputs.to(self._upper.dtype)
+        for start, end in spans(x.shape[1]):  # the upper half only: H is symmetric
+            self._upper[start:end, start:].addmm_(x[:, start:end].T, x[:, start:])
 
     @property
     def matrix(self) -> Tensor:
-        """H [features, features]."""
-        if not self._mirrored:
-            for start in range(0, len(self._upper), STRIPE):
-                end = start + STRIPE
-                self._upper[end:, start:end] = self._upper[start:end, end:].T
-            self._mirrored = True
-        return self._upper
+        """H [features, features], a copy."""
+        return symmetric(self._upper)
 
     def energy(self, weight: Tensor) -> float:
         """‖W Xᵀ‖² = tr(W H Wᵀ), for W [rows, features]."""
-        return float(((weight @ self.matrix) * weight).sum(dtype=torch.float64))
+        total = 0.0
+        for start, end in spans(weight.shape[1]):
+            mine = weight[:, start:end]
+            total += float((mine @ symmetric(self._upper[start:end, start:end])).mul_(mine).sum(dtype=torch.float64))
+            rest = (mine @ self._upper[start:end, end:]).mul_(weight[:, end:])
+            total += 2 * float(rest.sum(dtype=torch.float64))
+        return total
 
     def factor(self, damp: float, act_order: bool) -> Factor:
-        """`inverse_factor` of this Hessian, computed once for all layers that share it."""
+        """Damp H and factor its inverse, once for all layers that share it: (H + λI)⁻¹ = UᵀU, λ = damp · mean(diag H).
+
+        Args:
+            damp: fraction of the mean diagonal.
+            act_order: quantise columns with large diagonal first.
+
+        Returns:
+            The factor. A dead column (zero diagonal) is given the mean diagonal: with nothing off its diagonal it
+            neither sends nor receives corrections. Where H is not positive definite, damping grows; where it is not
+            finite, or no damping helps, `lower` is None.
+
+        Source: Frantar et al. 2023, section 3.3 steps 2–3.
+        Departs: U comes from H directly, not from an explicit inverse; the reference code sets dead columns of W to zero.
+        """
         if self._factor is None:
-            self._factor = inverse_factor(self.matrix, damp, act_order)
+            self._factor = self._factored(damp, act_order)
         return self._factor
+
+    def _factored(self, damp: float, act_order: bool) -> Factor:
+        diagonal = self._upper.diagonal().clone()
+        dead = diagonal == 0
+        count = int(dead.sum())
+        order = torch.arange(len(diagonal), device=diagonal.device)
+        if act_order:
+            order = torch.argsort(diagonal, descending=True, stable=True)
+        finite = all(bool(torch.isfinite(self._upper[start:end, start:]).all()) for start, end in spans(len(diagonal)))
+        if not finite or count == len(diagonal):
+            return Factor(None, order, damp, count)
+        mean = diagonal.mean()
+        for times in DAMPING_STEPS:
+            fill_lower_(self._lower, self._upper, order if act_order else None)
+            self._lower.diagonal().add_(times * damp * mean + torch.where(dead[order], mean, 0.0))
+            if factor_inverse_(self._lower):
+                return Factor(self._lower, order, times * damp, count)
+        return Factor(None, order, times * damp, count)
 
 
 class ColumnNorms:
@@ -96,47 +136,3 @@ class ColumnNorms:
     def norms(self) -> Tensor:
         """[features]."""
         return self._squares.sqrt()
-
-
-def inverse_factor(hessian: Tensor, damp: float, act_order: bool) -> Factor:
-    """Damp H and factor its inverse: (H + λI)⁻¹ = UᵀU with λ = damp · mean(diag H).
-
-    With J the matrix that reverses an order, J(H + λI)J = LLᵀ gives U = (JLJ)⁻¹: one Cholesky factorisation and one
-    triangular inverse.
-
-    Args:
-        hessian: H [features, features], fp32; left unchanged.
-        damp: fraction of the mean diagonal.
-        act_order: quantise columns with large diagonal first.
-
-    Returns:
-        The factor. A dead column (zero diagonal) is given the mean diagonal: with nothing off its diagonal it neither
-        sends nor receives corrections. Where H is not positive definite, damping grows; where it is not finite, or no
-        damping helps, `upper` is None.
-
-    Source: Frantar et al. 2023, section 3.3 steps 2–3.
-    Departs: U comes from H directly, not from an explicit inverse; the reference code sets dead columns of W to zero.
-    """
-    diagonal = hessian.diagonal()
-    dead = diagonal == 0
-    order = torch.argsort(diagonal, descending=True, stable=True) if act_order else torch.arange(len(diagonal))
-    order = order.to(hessian.device)
-    count = int(dead.sum())
-    if not bool(torch.isfinite(hessian).all()) or count == len(diagonal):
-        return Factor(None, order, damp, count)
-    mean = diagonal.mean()
-    damped = (hessian[order][:, order] if act_order else hessian).flip(0, 1)
-    diagonal = damped.diagonal()
-    diagonal += torch.where(diagonal == 0, mean, 0.0)
-    added = 0.0
-    for times in DAMPING_STEPS:
-        diagonal += (times * damp - added) * mean
-        added = times * damp
-        lower, failed = torch.linalg.cholesky_ex(damped)
-        if not bool(failed):
-            identity = torch.eye(len(damped), device=damped.device, dtype=damped.dtype)
-            del damped, diagonal  # the largest layer's Hessian is what peak memory is made of
-            upper = torch.linalg.solve_triangular(lower, identity, upper=False).flip(0, 1)
-            if bool(torch.isfinite(upper).all()):
-                return Factor(upper, order, added, count)
-    return Factor(None, order, added, count)
