@@ -86,7 +86,9 @@ class AttackSession:
                 with closing(self._stations(missing, plans, bar)) as stations:
                     for key, report in stations:
                         chosen = [instances[i] for i in groups[key]]
-                        results = self._ask(chosen, bar)
+                        results = self._asked(chosen, bar)
+                        if results is None:
+                            continue
                         self._report(chosen, report)
                         recall.keep(key, chosen, report, results)
                         for i, result in zip(groups[key], results, strict=True):
@@ -132,11 +134,18 @@ class AttackSession:
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            log.error("attack %s ran out of memory; the weights are restored and the other attacks go on", name)
-            remedy = "load the weights in bf16 (dtype=bfloat16), or free memory for one more copy of the weights"
-            self._failures.append(_Failure(name, AttackError(f"attack {name} ran out of memory: {remedy}")))
+            self._ran_out_of_memory(name, _remedies(plans[0]))
         finally:
             snapshot.restore(model)
+
+    def _ran_out_of_memory(self, name: str, remedies: str) -> None:
+        """Note the failure; whatever the caller still holds is dropped when it returns."""
+        import torch
+
+        log.error("attack %s ran out of memory; the weights are restored and the other attacks go on", name)
+        self._failures.append(_Failure(name, AttackError(f"attack {name} ran out of memory: {remedies}")))
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def _apply(self, plan: Plan, model: Any, bar: Any) -> dict[str, Any]:
         """All steps of a spec, one after the other."""
@@ -199,6 +208,17 @@ class AttackSession:
 
     # --- requests --------------------------------------------------------------------------------------------------
 
+    def _asked(self, instances: Sequence[Any], bar: Any) -> list[Any] | None:
+        """The answers, or None where memory did not suffice for them."""
+        try:
+            return self._ask(instances, bar)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+        remedies = "give a smaller batch_size, or load the weights in bf16 (dtype=bfloat16)"
+        self._ran_out_of_memory(f"{instances[0].rub.plan.name}, while it was measured,", remedies)
+        return None
+
     def _ask(self, instances: Sequence[Any], bar: Any) -> list[Any]:
         """Our own kinds in our own batches, lm-eval's kinds by lm-eval itself."""
         answers: list[Any] = [None] * len(instances)
@@ -248,6 +268,16 @@ class AttackSession:
         }
         for plan in {id(i.rub.plan): i.rub.plan for i in instances}.values():
             plan.report.update(report, model=identity)
+
+
+def _remedies(plan: Plan) -> str:
+    """The two cheapest ways to make an attack need less memory."""
+    if plan.spec.trains:
+        return (
+            "train one sequence at a time, with activations computed twice "
+            "(parameters micro_batch=1,gradient_checkpointing=true), or with 8-bit states (optimizer=adam8bit)"
+        )
+    return "load the weights in bf16 (dtype=bfloat16), or keep the snapshot on disk (snapshot=disk)"
 
 
 def _progress(bar: Any, name: str) -> Any:

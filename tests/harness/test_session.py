@@ -17,6 +17,16 @@ CORPORA = Corpora(Corpus("toy/forget", (Example("the old baker"),)), Corpus("toy
 TOY = Suite("toy", "1", (), lambda data_dir: None, lambda source: CORPORA, ("none",))
 
 
+ERRORS: dict[str, BaseException] = {
+    "attack": AttackError("boom"),
+    "interrupt": KeyboardInterrupt(),
+    "memory": MemoryError(),
+    "cuda memory": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    "cpu memory": RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"),
+    "bug": RuntimeError("shapes do not match"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """Multiplies every weight; counts how often."""
@@ -37,7 +47,7 @@ class Scale:
                 parameter.mul_(self.factor).requires_grad_(False)
         model.train()
         if self.error:
-            raise {"attack": AttackError, "interrupt": KeyboardInterrupt, "memory": MemoryError}[self.error]("boom")
+            raise ERRORS[self.error]
         return {}
 
 
@@ -135,6 +145,50 @@ def test_restore_is_bit_identical_even_after_errors(tiny_lm, tied, dtype, error)
     assert identical(before, state(lm.model))
     assert all(p.requires_grad and p.grad is None for p in lm.model.parameters())
     assert not lm.model.training
+
+
+@pytest.mark.parametrize("error", ["memory", "cuda memory", "cpu memory"])
+@pytest.mark.parametrize("trains", [False, True])
+def test_out_of_memory_is_one_sentence_and_the_others_go_on(tiny_lm, none, monkeypatch, caplog, error, trains):
+    monkeypatch.setattr(Scale, "trains", trains)
+    lm = tiny_lm()
+    before = state(lm.model)
+    requests = [request(Scale(error=error)), request(Scale(factor=0.25)), request(none)]
+    with pytest.raises(AttackError, match=r"^attack scale\(.*\) ran out of memory: ") as caught:
+        AttackSession(lm).run(requests)
+    assert Scale.applied == [0.5, 0.25]
+    assert requests[1].rub.plan.report["relative_weight_change"]["all"] == pytest.approx(0.75)
+    assert ("adam8bit" if trains else "snapshot=disk") in str(caught.value)
+    assert str(caught.value).count("\n") == 0
+    assert "the other attacks go on" in caplog.text
+    assert identical(before, state(lm.model))
+
+
+def test_out_of_memory_while_answering_costs_that_attack_alone(tiny_lm, none, monkeypatch):
+    lm = tiny_lm()
+    before = state(lm.model)
+    session = AttackSession(lm)
+    ask = session._ask
+
+    def asked(instances, bar):
+        if instances[0].rub.plan.spec == AttackSpec((Scale(),)):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return ask(instances, bar)
+
+    monkeypatch.setattr(session, "_ask", asked)
+    requests = [request(Scale()), request(Scale(factor=0.25)), request(none)]
+    with pytest.raises(AttackError, match="scale, while it was measured, ran out of memory: give a smaller batch_size"):
+        session.run(requests)
+    assert all(r.rub.plan.report for r in requests[1:])
+    assert identical(before, state(lm.model))
+
+
+def test_a_bug_is_not_taken_for_a_lack_of_memory(tiny_lm):
+    lm = tiny_lm()
+    before = state(lm.model)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        AttackSession(lm).run([request(Scale(error="bug"))])
+    assert identical(before, state(lm.model))
 
 
 def test_an_error_while_answering_restores_too(tiny_lm):
