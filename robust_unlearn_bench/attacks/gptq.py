@@ -206,7 +206,7 @@ class GPTQ:
     def _note_errors(self, layer: Linear, before: Tensor, hessian: Hessian, grid: Grid, damage: Damage) -> None:
         """Relative output errors of the layer as it is now, and of rounding to nearest; some rows at a time."""
         size = ours = nearest = 0.0
-        for old, new in zip(before.split(ROWS), layer.weight.split(ROWS), strict=True):
+        for old, new in zip(torch.split(before, ROWS), torch.split(layer.weight, ROWS), strict=True):
             weight = old.float()
             size += hessian.energy(weight)
             ours += hessian.energy(weight - new.float())
