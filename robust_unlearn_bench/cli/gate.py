@@ -9,7 +9,9 @@ import typer
 
 __all__ = ["gate_app"]
 
-gate_app = typer.Typer(name="gate", help="Compare a candidate record with a baseline, for CI.", no_args_is_help=True)
+gate_app = typer.Typer(
+    name="gate", help="Fail a CI job when a candidate record is worse than a baseline.", no_args_is_help=True
+)
 
 Config = Annotated[Path, typer.Option(help="What is gated, and by which margins.")]
 
@@ -19,10 +21,10 @@ def check(
     baseline: Annotated[Path, typer.Argument(help="Record folder or file of the reference.")],
     candidate: Annotated[Path, typer.Argument(help="Record folder or file to judge.")],
     config: Config = Path("gate.toml"),
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write the result as JSON.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Append a job summary in Markdown.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
-    github: Annotated[bool, typer.Option(help="Also print GitHub annotations.")] = False,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write the result to this file as JSON.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Append a job summary in Markdown to this file.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write it to this file as JUnit XML.")] = None,
+    github: Annotated[bool, typer.Option("--github", help="Also print GitHub annotations.")] = False,
 ) -> None:
     """Judge a candidate against a baseline, document by document.
 
@@ -54,7 +56,9 @@ def check(
 def init(
     baseline: Annotated[Path, typer.Argument(help="Record folder or file of the reference.")],
     out: Annotated[Path, typer.Option(help="Configuration to write.")] = Path("gate.toml"),
-    margin: Annotated[float, typer.Option(help="Change that matters, as a fraction.")] = 0.05,
+    margin: Annotated[
+        float, typer.Option(help="Smallest change that matters, as a fraction; nano suites need 0.1 or more.")
+    ] = 0.05,
 ) -> None:
     """Write a commented configuration for a baseline.
 
@@ -66,6 +70,8 @@ def init(
 
     if out.exists():
         raise ConfigError(f"{out} exists; remove it first, or write elsewhere with --out")
+    if not 0 < margin < 1:
+        raise ConfigError(f"--margin {margin:g} is no fraction between 0 and 1; 0.05 means five points of a hundred")
     out.write_text(draft(load(baseline), margin), encoding="utf-8")
     typer.echo(f"{out}: look at the margins, then run `rub gate check {baseline} CANDIDATE --config {out}`")
 

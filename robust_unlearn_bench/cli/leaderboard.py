@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["leaderboard_app", "mount"]
 
-leaderboard_app = typer.Typer(name="leaderboard", help="Records, scores and the page.", no_args_is_help=True)
+leaderboard_app = typer.Typer(
+    name="leaderboard", help="Records, scores and the page. To submit a model, see `rub submit`.", no_args_is_help=True
+)
 
 Root = Annotated[Path | None, typer.Option("--root", help="Leaderboard folder; default: this installation's.")]
 By = Annotated[str, typer.Option(help="Who decides.")]
@@ -68,7 +70,9 @@ def validate(
 ) -> None:
     """Check records as CI does: schema, hashes, items, the suite's documents and attacks, whose model it is.
 
-    Example: rub leaderboard validate records/mine. Exits with 1 when a record may not stand on the board.
+    Example: rub leaderboard validate records/mine
+
+    Exits with 1 when a record may not stand on the board.
     """
     from ..errors import RecordError
     from ..leaderboard.entry import load
@@ -113,7 +117,7 @@ def add(
     from ..leaderboard.entry import load
     from ..leaderboard.validate import validate_for
 
-    store = _store(root)
+    store = _store(root, new=True)
     entry = load(record)
     verdict = validate_for(store, entry)
     for finding in verdict.findings:
@@ -132,11 +136,13 @@ def intake(
     repository: Annotated[Path, typer.Option(help="Checkout of the base branch, with both in its history.")] = Path(
         "."
     ),
-    github: Annotated[bool, typer.Option(help="Print GitHub annotations.")] = False,
+    github: Annotated[bool, typer.Option("--github", help="Print GitHub annotations.")] = False,
 ) -> None:
     """Judge a pull request that submits records, without checking it out.
 
-    Example: rub leaderboard intake FETCH_HEAD --base origin/main. Exits with 1 when it may not be merged.
+    Example: rub leaderboard intake FETCH_HEAD --base origin/main
+
+    Exits with 1 when it may not be merged.
     """
     from ..leaderboard.escape import github_data, github_property
     from ..leaderboard.intake import examine
@@ -168,35 +174,40 @@ def anchor(
     lacking = missing(entry.record.suite.name, {(r.task, r.attack) for r in entry.record.results})
     if lacking:
         typer.echo(f"note: {len(lacking)} cells of the standard set are missing; nobody is scored on them", err=True)
-    typer.echo(_store(root).set_anchor(entry, role.value))
+    typer.echo(_store(root, new=True).set_anchor(entry, role.value))
 
 
 @leaderboard_app.command()
 def replay(
     record: Annotated[str, typer.Argument(help="Submission id, or the beginning of it.")],
     results: Annotated[list[Path], typer.Argument(help="What lm_eval wrote when the model was measured again.")],
-    repeatability: Annotated[float, typer.Option(help="Largest difference between two runs of one model.")] = 0.02,
+    repeatability: Annotated[
+        float | None, typer.Option(help="Largest difference between two runs of one model; default: 0.02, a fraction.")
+    ] = None,
     model: Annotated[Path | None, typer.Option(help="Folder of the replayed model.")] = None,
-    accept: Annotated[bool, typer.Option(help="Note the tier 'replayed' when everything agrees.")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="Note the tier 'replayed' when everything agrees.")] = False,
     by: By = "maintainers",
     root: Root = None,
 ) -> None:
     """Compare a record with results of a second run, cell by cell.
 
-    Example: rub leaderboard replay 3f2a91 replayed/. Exits with 1 when a cell disagrees.
+    Example: rub leaderboard replay 3f2a91 replayed/
+
+    Exits with 1 when a cell disagrees.
     """
     from tabulate import tabulate
 
     from ..leaderboard.build import record_from_results
     from ..leaderboard.entry import load
-    from ..leaderboard.replay import agreement
+    from ..leaderboard.replay import REPEATABILITY, agreement
 
     store = _store(root)
+    tolerance = REPEATABILITY if repeatability is None else repeatability
     folder = store.find(record)
-    cells = agreement(load(folder), record_from_results(results, model=model).entry, repeatability)
+    cells = agreement(load(folder), record_from_results(results, model=model).entry, tolerance)
     typer.echo(tabulate([asdict(cell) for cell in cells], headers="keys", floatfmt=".4f"))
     disagree = [cell for cell in cells if not cell.within]
-    typer.echo(f"{len(cells) - len(disagree)} of {len(cells)} cells agree within {repeatability:g}")
+    typer.echo(f"{len(cells) - len(disagree)} of {len(cells)} cells agree within {tolerance:g}")
     if accept and not disagree:
         store.decide(folder.name, by=by, reason=f"replayed: {len(cells)} cells agree", tier="replayed")
     raise typer.Exit(1 if disagree else 0)
@@ -228,7 +239,7 @@ def rescore(root: Root = None, least: Least = Tier.items_verified) -> None:
     from ..leaderboard.table import percent
 
     store = _store(root)
-    boards = store.boards(least.value)
+    boards = _boards(store, None, least)
     changes = run(boards, store.root / "scores")
     for change in changes:
         scores = " → ".join(percent(value) for value in change.score)
@@ -305,7 +316,7 @@ def export(
     from ..leaderboard.every_eval import every_eval_files
 
     count = 0
-    for board in _store(root).boards(least.value):
+    for board in _boards(_store(root), None, least):
         for name, content in every_eval_files(board).items():
             path = out / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -327,7 +338,9 @@ def build(
     from ..leaderboard.page import build_page
 
     store = _store(root)
-    typer.echo(build_page(store.boards(least.value), out, store.reported()).resolve().as_uri())
+    reported = store.reported()
+    boards = store.boards(least.value) if reported else _boards(store, None, least)
+    typer.echo(build_page(boards, out, reported).resolve().as_uri())
 
 
 @leaderboard_app.command()
@@ -376,17 +389,22 @@ def mount(app: typer.Typer) -> None:
     app.add_typer(gate_app)
 
 
-def _store(root: Path | None) -> Store:
+def _store(root: Path | None, *, new: bool = False) -> Store:
+    from ..errors import ConfigError
     from ..leaderboard.store import Store
     from ..paths import leaderboard_dir
 
+    if root is not None and not new and not root.is_dir():
+        raise ConfigError(f"--root {root} is no folder; `rub leaderboard anchor` begins one with a control")
     return Store(root or leaderboard_dir())
 
 
 def _boards(store: Store, suite: str | None, least: Tier) -> list[Board]:
-    from ..errors import UnknownNameError
+    from ..errors import RecordError, UnknownNameError
 
     boards = store.boards(least.value)
+    if not boards:
+        raise RecordError(f"{store.root} has no anchors, so nothing is scored; add them with `rub leaderboard anchor`")
     if suite is not None and suite not in [board.suite for board in boards]:
         raise UnknownNameError("suite of the leaderboard", suite, [board.suite for board in boards])
     return [board for board in boards if suite in (None, board.suite)]

@@ -27,7 +27,9 @@ def record(
     results: Annotated[list[Path], typer.Argument(help="Folders or files that `lm_eval --log_samples` wrote.")],
     out: Annotated[Path, typer.Option(help="Folder for record.json and the item files.")],
     model: Annotated[Path | None, typer.Option(help="Checkpoint folder; default: where the results say.")] = None,
-    name: Annotated[str | None, typer.Option(help="How the row is called.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="How the row is called; default: the recipe's or the model's name.")
+    ] = None,
     kind: Annotated[Kind, typer.Option(help="What the model is to its suite.")] = Kind.unlearned,
 ) -> None:
     """Turn lm-eval results into a leaderboard record with per-document scores (never texts).
@@ -53,10 +55,12 @@ def submit(
     recipe: Annotated[
         str | None, typer.Option(help="Recipe that made the model, where its folder has no unlearning.json.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="How the row is called.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Commit of a hub model.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="How the row is called; default: the recipe's or the model's name.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Commit of a hub model; default: its newest.")] = None,
     dtype: Annotated[str, typer.Option(help="Weights' dtype: auto, float32, bfloat16, …")] = "auto",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: cuda where there is one.")] = None,
     batch_size: Annotated[str, typer.Option(help="Rows a batch; auto lets us choose.")] = "auto",
     data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (as RUB_DATA).")] = None,
     root: Annotated[
@@ -65,9 +69,9 @@ def submit(
 ) -> None:
     """Measure a model on a whole suite under its standard attacks, and prepare the pull request that submits it.
 
-    Interrupted, it goes on where it stopped. Exits with 1 when the record may not stand on the board.
-
     Example: rub submit --model DIR --suite nano_books --out submission/
+
+    Interrupted, it goes on where it stopped. Exits with 1 when the record may not stand on the board.
     """
     from ..leaderboard.checklist import open_points
     from ..leaderboard.store import Store

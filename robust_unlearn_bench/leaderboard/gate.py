@@ -160,13 +160,16 @@ def calibrate(runs: Sequence[Entry], gate: Gate) -> Calibration:
     """Run-to-run standard deviation of every gated metric, from records of one model measured several times.
 
     Raises:
-        RecordError: fewer than five runs, other suites, or a run lacks a metric.
+        RecordError: fewer than five runs, other models or suites, or a run lacks a metric.
     """
     if len(runs) < LEAST_RUNS:
         raise RecordError(f"{len(runs)} runs cannot show how repeatable a metric is; give at least {LEAST_RUNS}")
     suites = sorted({(e.record.suite.name, e.record.suite.version) for e in runs})
     if len(suites) > 1:
         raise RecordError(f"the runs are of different suites ({suites}); calibrate each on its own")
+    models = {e.record.model.fingerprint for e in runs} - {None}
+    if len(models) > 1:
+        raise RecordError(f"the runs are of {len(models)} different models; measure one model {LEAST_RUNS} times")
     sd = {}
     for gated in gate.metric:
         values = [reported(entry, gated) for entry in runs]

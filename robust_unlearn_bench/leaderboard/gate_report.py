@@ -21,7 +21,10 @@ def sentence(check: Check) -> str:
     """What one metric did."""
     gated = check.gated
     change = f"{100 * check.baseline:.1f} → {100 * check.candidate:.1f}"
-    bounds = f"worse by {100 * check.worse_by:+.1f} [{100 * check.low:+.1f}, {100 * check.high:+.1f}]"
+    by = [100 * value for value in (check.worse_by, check.low, check.high)]
+    if check.worse_by < 0:
+        by = [-by[0], -by[2], -by[1]]
+    bounds = f"{'better' if check.worse_by < 0 else 'worse'} by {by[0]:.1f} [{by[1]:.1f}, {by[2]:.1f}]"
     text = f"{gated.cell}: {check.verdict}, {change}, {bounds} points, margin {100 * gated.margin:g}"
     if check.verdict == "inconclusive":
         text += (

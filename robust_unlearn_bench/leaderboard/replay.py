@@ -9,10 +9,13 @@ from ..errors import RecordError
 from .entry import Entry
 from .schema import run_id
 
-__all__ = ["Agreement", "agreement"]
+__all__ = ["REPEATABILITY", "Agreement", "agreement"]
 
 REPEATABILITY = 0.02
-"""Largest difference of a cell between two runs of one model on different machines, unless measured otherwise."""
+"""Largest difference of a cell between two runs of one model with the same seeds.
+
+`benchmarks/leaderboard_repeatability.py` measures what one machine contributes; another processor adds to it.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,8 +133,8 @@ class Store:
         ]
         hits = starts or [f for f in folders if read_record(f / "record.json").display_name == name]
         if len(hits) != 1:
-            which = "no record" if not hits else f"{len(hits)} records"
-            raise RecordError(f"{which} in {self.root} match {name!r}; give the submission id, or more of it")
+            which = f"{len(hits)} records" if hits else "no record"
+            raise RecordError(f"{which} of {self.root} found for {name!r}; give the submission id, or more of it")
         return hits[0]
 
     def _folders(self, kind: str) -> Iterator[Path]:

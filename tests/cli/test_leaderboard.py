@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from robust_unlearn_bench.cli.gate import gate_app
 from robust_unlearn_bench.cli.leaderboard import leaderboard_app
+from robust_unlearn_bench.errors import RubError
 from robust_unlearn_bench.leaderboard.entry import Entry
 from robust_unlearn_bench.leaderboard.simulate import World
 
@@ -113,3 +115,32 @@ def test_gate_calibrate(saved: dict[str, Path], tmp_path: Path) -> None:
     config.write_text('calibration = "calibration.json"\n' + config.read_text())
     run(gate_app, "check", saved["good"], saved["good"], "--config", config, code=0)
     run(gate_app, "calibrate", saved["good"], "--config", config, "--out", out, code=1)
+
+
+def test_bad_input_is_one_sentence(saved: dict[str, Path], root: Path, tmp_path: Path) -> None:
+    def refused(app, *arguments: object) -> str:  # type: ignore[no-untyped-def]
+        with pytest.raises(RubError) as told:
+            CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+        assert "\n" not in str(told.value)
+        return str(told.value)
+
+    nowhere, empty = tmp_path / "nowhere", tmp_path / "empty"
+    empty.mkdir()
+    for command in ("table", "rescore", "build", "export"):
+        assert "no folder" in refused(leaderboard_app, command, "--root", nowhere)
+        assert "no anchors" in refused(leaderboard_app, command, "--root", empty)
+    assert "known: nano_books" in refused(leaderboard_app, "table", "--suite", "zzz", "--root", root)
+    assert "no record of" in refused(leaderboard_app, "compare", "zz", "zz", "--root", root)
+    for margin in (0, 1, 7):
+        assert "no fraction" in refused(gate_app, "init", saved["good"], "--margin", margin, "--out", empty / "g.toml")
+
+
+def test_gate_says_better_and_worse_in_words(saved: dict[str, Path], tmp_path: Path) -> None:
+    config = tmp_path / "gate.toml"
+    run(gate_app, "init", saved["bad"], "--out", config)
+    told = run(gate_app, "check", saved["bad"], saved["good"], "--config", config, code=1).splitlines()
+    relearn = next(line for line in told if "verbmem rougeL_f1 relearn20" in line)
+    value, low, high = (float(x) for x in re.search(r"better by ([\d.]+) \[([\d.]+), ([\d.]+)\]", relearn).groups())
+    assert low < value < high
+    before, after = (float(x) for x in re.search(r"([\d.]+) → ([\d.]+)", relearn).groups())
+    assert value == pytest.approx(before - after, abs=0.11)

@@ -121,6 +121,8 @@ def test_calibrate_needs_five_runs_of_one_suite(baseline: Entry, cast: dict[str,
     config = Gate(metric=[gated()])
     with pytest.raises(RecordError, match="at least 5"):
         calibrate([baseline] * 4, config)
+    with pytest.raises(RecordError, match="2 different models"):
+        calibrate([baseline] * 4 + [cast["adam"]], config)
     runs = [changed(baseline, VERBMEM, lambda v, i, k=k: min(1.0, v + 0.01 * k), f"run {k}") for k in range(5)]
     values = [r.value for e in runs for r in e.record.results if r.task == VERBMEM and r.attack == "relearn50"]
     assert calibrate(runs, config).sd[config.metric[0].cell] == pytest.approx(float(scipy_stats.tstd(values)))
