@@ -53,7 +53,7 @@ class Direction:
         square = 0.0
         for name, p in parameters.items() if store or kind == "sphere" else ():
             drawn = self._draw(name)
-            square += float(drawn.square().sum(dtype=torch.float64))
+            square += _square(drawn)
             if store:
                 self._stored[name] = local_part(drawn, p)
         if kind == "sphere":
@@ -75,3 +75,9 @@ class Direction:
             drawn = torch.empty(p.shape, device=p.device).bernoulli_(0.5, generator=generator)
             return drawn.mul_(2).sub_(1)
         return torch.randn(p.shape, device=p.device, generator=generator)
+
+
+def _square(values: Tensor) -> float:
+    """Sum of squares: fp32 within chunks that it can count, fp64 across them (on a CPU 20 times faster than all fp64)."""
+    chunks = values.flatten().split(2**22)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return float(torch.stack([torch.dot(chunk, chunk) for chunk in chunks]).double().sum())

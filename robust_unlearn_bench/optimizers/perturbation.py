@@ -11,7 +11,7 @@ from torch import Tensor
 from .rule import Parameters
 from .shards import local
 
-__all__ = ["moved_", "restored"]
+__all__ = ["mirrored_", "moved_", "restored"]
 
 
 @contextmanager
@@ -48,3 +48,16 @@ def moved_(p: Tensor, start: Tensor, direction: Tensor, distance: float) -> None
         torch.add(start, direction, alpha=distance, out=w.data)
     else:
         w.copy_(torch.add(start.float(), direction, alpha=distance))
+
+
+@torch.no_grad()
+def mirrored_(p: Tensor, start: Tensor) -> None:
+    """P ← 2·start − p, as far on the other side, without drawing the direction again.
+
+    What rounding made of the perturbation is mirrored with it, so a two-sided difference stays centred.
+
+    Args:
+        p: the weights, changed in place.
+        start: where they were, same shape and dtype.
+    """
+    local(p).neg_().add_(local(start), alpha=2)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .checks import positive
 from .directions import Direction, Kind, check_kind
-from .perturbation import moved_
+from .perturbation import mirrored_, moved_
 from .rule import Closures, GradientRule, Parameters, Rule
 from .shards import local
 
@@ -59,8 +59,14 @@ class ZerothOrder:
         try:
             for number in range(self.queries):
                 z = self._direction(parameters, step, number)
-                ahead = self._loss_at(closures, parameters, z, self.eps)
-                behind = self._loss_at(closures, parameters, z, -self.eps)
+                for name, p in parameters.items():
+                    assert p.grad is not None
+                    moved_(p, p.grad, z[name], self.eps)
+                ahead = loss_of(closures)
+                for p in parameters.values():
+                    assert p.grad is not None
+                    mirrored_(p, p.grad)
+                behind = loss_of(closures)
                 slopes.append((ahead - behind) / (2 * self.eps))
         finally:
             for p in parameters.values():
@@ -77,12 +83,6 @@ class ZerothOrder:
 
     def _direction(self, parameters: Parameters, step: int, number: int) -> Direction:
         return Direction(self.direction, self.seed, step, number, parameters, self.store)
-
-    def _loss_at(self, closures: Closures, parameters: Parameters, z: Direction, distance: float) -> float:
-        for name, p in parameters.items():
-            assert p.grad is not None
-            moved_(p, p.grad, z[name], distance)
-        return loss_of(closures)
 
 
 def warn_if_rounded_away(parameters: Parameters, eps: float) -> None:
@@ -109,7 +109,7 @@ class ZOSGD:
         eps: ε of the finite difference.
         queries: directions per step.
         direction: "sphere" (radius √d), "gaussian" or "rademacher".
-        store: keep each direction while it is used: 4 bytes per weight against three draws.
+        store: keep each direction while it is used: 4 bytes per weight against two more draws.
 
     Source: Malladi et al. 2023, "Fine-tuning language models with just forward passes" (MeZO).
     Departs: directions on a sphere by default; weights come back by copy.
