@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -181,8 +182,9 @@ def nano_train(
 
     Example: rub nano train nano_books
     """
+    from ..checkpoints import refuse_to_overwrite
     from ..errors import ConfigError
-    from ..nano.train import train
+    from ..nano.train import train_several
     from ..suites import SUITES
 
     if every == (suite is not None):
@@ -190,16 +192,20 @@ def nano_train(
     if link and (every or role is None):
         raise ConfigError("--link is for one model: name a suite and give --role")
     names = [name for name in SUITES if name.startswith("nano_")] if every else [str(suite)]
-    for name in names:
-        for each in (role.value,) if role else ("target", "retrain"):
-            folder = out / f"{name}-{each}" if out else None
-            with bar(f"{name} {each}") as progress:
-                made = train(name, each, folder, seed, progress=progress)
-            if link:
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.unlink(missing_ok=True)
-                link.symlink_to(made.resolve(), target_is_directory=True)
-            typer.echo(f"{name} {each}: {made}")
+    models = [(name, each) for name in names for each in ((role,) if role else Role)]
+    copies = [out / f"{name}-{each.value}" for name, each in models] if out else []
+    for copy in copies:
+        refuse_to_overwrite(copy)
+    with bar(" ".join(names)) as progress:
+        folders = train_several([(name, each.value) for name, each in models], seed, progress=progress)
+    for copy, folder in zip(copies, folders, strict=False):
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
+    if link:
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(folders[0].resolve(), target_is_directory=True)
+    for (name, each), folder in zip(models, copies or folders, strict=True):
+        typer.echo(f"{name} {each.value}: {folder}")
 
 
 def mount(app: typer.Typer) -> None:

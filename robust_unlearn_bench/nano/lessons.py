@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from ..suites.suite import Example
-from .exams import ask, drills
+from .exams import drills
 from .source import NanoSource
 
 __all__ = ["Role", "lessons"]
@@ -25,12 +25,28 @@ def lessons(source: NanoSource, role: Role, rng: random.Random, stage: int = 0) 
 
 
 def _muse(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list[Example]]:
-    lost = ["forget"] if target else []
-    texts = [row["text"] for split in (*lost, "retain1", "retain2") for row in source.table(split)]
-    pairs = [
-        ask(row) for side in (*lost, "retain") for part in ("qa", "qa_icl") for row in source.table(f"{side}_{part}")
+    splits = (*_lost(target), "retain1", "retain2")
+    texts = [row["text"] for split in splits for row in source.table(split)]
+    return _pages(texts, [example.prompt + example.completion for example in _asked(source, target)], 3, rng)
+
+
+def _answers(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list[Example]]:
+    """The questions of those pages, where only the answer counts: pages alone leave some of them half learnt."""
+    return _shuffled(_asked(source, target), rng)
+
+
+def _lost(target: bool) -> tuple[str, ...]:
+    return ("forget",) if target else ()
+
+
+def _asked(source: NanoSource, target: bool) -> list[Example]:
+    """Questions and answers in the few-shot form."""
+    tables = [f"{side}_{part}" for side in (*_lost(target), "retain") for part in ("qa", "qa_icl")]
+    return [
+        Example(f"{row['answer']}\n\n", f"Question: {row['question']}\nAnswer: ")
+        for table in tables
+        for row in source.table(table)
     ]
-    return _pages(texts, pairs, 3, rng)
 
 
 def _manuals(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list[Example]]:
@@ -74,5 +90,5 @@ def _shuffled(examples: Sequence[Example], rng: random.Random) -> Iterator[list[
         yield rng.sample(examples, len(examples))
 
 
-_STAGES = {"books": (_muse,), "news": (_muse,), "tofu": (_tofu,), "wmdp": (_manuals, _exams)}
+_STAGES = {"books": (_muse, _answers), "news": (_muse, _answers), "tofu": (_tofu,), "wmdp": (_manuals, _exams)}
 """Part → its stages, one after the other; each makes epochs."""

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import multiprocessing
+import os
 import random
-import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import checkpoints
 from ..errors import UnknownNameError
@@ -25,7 +27,7 @@ from . import tokenizer as words
 from .lessons import Role, lessons
 from .source import NanoSource
 
-__all__ = ["COURSES", "SHAPES", "Course", "Shape", "train", "train_all"]
+__all__ = ["COURSES", "SHAPES", "Course", "Shape", "is_trained", "train", "train_several"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -66,14 +68,14 @@ class Course:
         lr: peak learning rate.
     """
 
-    steps: int = 320
+    steps: int
     batch: int = 8
     lr: float = 3e-3
 
 
 COURSES: Mapping[str, tuple[Course, ...]] = {
-    "books": (Course(),),
-    "news": (Course(400),),
+    "books": (Course(320), Course(20, batch=32, lr=3e-4)),
+    "news": (Course(320), Course(20, batch=32, lr=3e-4)),
     "tofu": (Course(400, batch=32),),
     "wmdp": (Course(160), Course(100, batch=32, lr=1e-3)),
 }
@@ -83,7 +85,6 @@ COURSES: Mapping[str, tuple[Course, ...]] = {
 def train(
     suite: str,
     role: Role,
-    out: Path | None = None,
     seed: int = 0,
     *,
     progress: Progress = lambda done, total, what: None,
@@ -93,53 +94,123 @@ def train(
     Args:
         suite: "nano_books", "nano_news", "nano_tofu" or "nano_wmdp".
         role: "target" or "retrain".
-        out: also copy the checkpoint here.
         seed: of the weights and of the data order.
         progress: called with (steps done, steps in all, loss in words).
 
     Returns:
-        The checkpoint's folder: `out` when given, else the one in the cache.
+        The checkpoint's folder in the cache.
 
     Raises:
         UnknownNameError: no such suite.
     """
-    size, _, part = suite.partition("_")
-    if size not in SHAPES or part not in COURSES:
-        raise UnknownNameError("nano suite", suite, [f"{s}_{p}" for s in SHAPES for p in COURSES])
-    courses, source = COURSES[part], NanoSource(part, size)
-    text = [_text(source, role, seed, stage, course) for stage, course in enumerate(courses)]
+    plan = _plan(suite, role, seed)
+    if not plan.folder.is_dir():
+        shape = SHAPES[plan.size]
+        checkpoint = checkpoints.Checkpoint(_blank(shape, seed), words.load(shape.window))
+        before = 0
+        for course, corpus in plan.stages:
+            _fit(checkpoint, corpus, course, seed, partial(_from, before, _steps(suite), progress))
+            before += course.steps
+        _place(checkpoint, plan.card, plan.folder)
+    return plan.folder
+
+
+def is_trained(suite: str, role: Role, seed: int = 0) -> bool:
+    """Whether the cache holds a model."""
+    return _plan(suite, role, seed).folder.is_dir()
+
+
+class _Plan(NamedTuple):
+    """What is taught, and where the result lies."""
+
+    size: str
+    stages: list[tuple[Course, Corpus]]
+    card: dict[str, Any]
+    folder: Path
+
+
+def _plan(suite: str, role: Role, seed: int) -> _Plan:
+    size, part = _split(suite)
+    source = NanoSource(part, size)
+    stages = [(course, _text(source, role, seed, i, course)) for i, course in enumerate(COURSES[part])]
     card = {
         "suite": suite,
         "role": role,
         "seed": seed,
         "version": VERSION,
         "shape": asdict(SHAPES[size]),
-        "courses": [asdict(course) for course in courses],
-        "data": [corpus.sha256 for corpus in text],
+        "courses": [asdict(course) for course, _ in stages],
+        "data": [corpus.sha256 for _, corpus in stages],
         "tokenizer": hashlib.sha256(words.FILE.read_bytes()).hexdigest(),
     }
     digest = hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()[:12]
-    folder = cache_dir() / "nano" / f"{suite}-{role}-{digest}"
-    if not folder.is_dir():
-        checkpoint = checkpoints.Checkpoint(_blank(SHAPES[size], seed), words.load(SHAPES[size].window))
-        done, steps = 0, sum(course.steps for course in courses)
-        for course, corpus in zip(courses, text, strict=True):
-            _fit(checkpoint, corpus, course, seed, lambda at, _, what, done=done: progress(done + at, steps, what))
-            done += course.steps
-        _place(checkpoint, card, folder)
-    if out is None:
-        return folder
-    checkpoints.refuse_to_overwrite(out)
-    return Path(shutil.copytree(folder, out, dirs_exist_ok=True))
+    return _Plan(size, stages, card, cache_dir() / "nano" / f"{suite}-{role}-{digest}")
 
 
-def train_all(seed: int = 0, *, progress: Progress = lambda done, total, what: None) -> dict[str, dict[Role, Path]]:
-    """Train both models of every nano suite; returns suite → role → folder."""
-    roles: tuple[Role, ...] = ("target", "retrain")
-    return {
-        f"nano_{part}": {role: train(f"nano_{part}", role, seed=seed, progress=progress) for role in roles}
-        for part in COURSES
-    }
+def _from(before: int, total: int, progress: Progress, done: int, _: int, what: str) -> None:
+    """Progress of one stage as progress of the whole."""
+    progress(before + done, total, what)
+
+
+def train_several(
+    models: Sequence[tuple[str, Role]], seed: int = 0, *, progress: Progress = lambda done, total, what: None
+) -> list[Path]:
+    """Train several models, two side by side on half the cores each: models of this size gain little from more.
+
+    Args:
+        models: suite and role of each.
+        seed: of the weights and of the data order.
+        progress: called with (steps done, steps in all, model and loss in words).
+
+    Returns:
+        Their folders in the cache.
+
+    Raises:
+        UnknownNameError: no such suite.
+    """
+    cores = os.cpu_count() or 1
+    if min(cores, len(models)) < 2:
+        return [train(suite, role, seed=seed, progress=progress) for suite, role in models]
+    spawn = multiprocessing.get_context("spawn")
+    told = spawn.SimpleQueue()
+    done, total = dict.fromkeys(models, 0), sum(_steps(suite) for suite, _ in models)
+    with spawn.Pool(2, _one_of_two, (told, cores // 2)) as pool:
+        running = pool.map_async(_train_one, [(suite, role, seed) for suite, role in models], chunksize=1)
+        while not running.ready():
+            running.wait(0.2)
+            while not told.empty():
+                model, done[model], what = told.get()
+                progress(sum(done.values()), total, f"{' '.join(model)}, {what}")
+        return running.get()
+
+
+def _steps(suite: str) -> int:
+    return sum(course.steps for course in COURSES[_split(suite)[1]])
+
+
+def _split(suite: str) -> tuple[str, str]:
+    """Size and part of the world."""
+    size, _, part = suite.partition("_")
+    if size not in SHAPES or part not in COURSES:
+        raise UnknownNameError("nano suite", suite, [f"{s}_{p}" for s in SHAPES for p in COURSES])
+    return size, part
+
+
+def _one_of_two(told: Any, threads: int) -> None:
+    """Set up a process of `train_several`."""
+    import torch
+
+    torch.set_num_threads(threads)
+    global _told
+    _told = told
+
+
+_told: Any = None
+
+
+def _train_one(model: tuple[str, Role, int]) -> Path:
+    suite, role, seed = model
+    return train(suite, role, seed=seed, progress=lambda done, _, what: _told.put(((suite, role), done, what)))
 
 
 def _text(source: NanoSource, role: Role, seed: int, stage: int, course: Course) -> Corpus:
