@@ -1,0 +1,215 @@
+"""Tune one recipe for each objective × optimizer on a nano suite, looking at the unattacked model only.
+
+    python benchmarks/nano_grid.py --target DIR --retrain DIR --out DIR [--suite nano_books] [--cells npo-adam npo-hybrid]
+
+A cell starts in the middle of its ladder of learning rates and climbs while the harmonic mean of forgetting and utility
+rises. Forgetting is 1 − the largest leakage, (value − retrain)/(target − retrain), over the suite's forget metrics;
+utility the mean share of the target's, at most 1. The best model of a cell goes to OUT/models, its recipe with the
+number of trials to OUT/recipes, every trial to OUT/trials.jsonl. Two cells at a time, one core each; a cell that is in
+OUT/recipes is not tuned again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import shutil
+import statistics
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Settings = dict[str, Any]
+Values = dict[str, float]
+
+OBJECTIVES: dict[str, Settings] = {
+    "npo": {"objective": {"name": "npo", "beta": 0.1}},
+    "grad_diff": {"objective": {"name": "grad_diff"}},
+    "simnpo": {"objective": {"name": "simnpo", "beta": 2.5}},
+    "rmu": {
+        "objective": {"name": "rmu", "layer": 2, "coefficient": 20.0},
+        "retain": {"name": "activation", "layer": 2},
+        "retain_weight": 10.0,
+        "train": [r"model\.layers\.[012]\.mlp\.down_proj\.weight"],
+    },
+    "dpo": {"objective": {"name": "dpo", "beta": 0.1}},
+    "idk": {"objective": {"name": "idk"}},
+    "undial": {"objective": {"name": "undial", "strength": 10.0}},
+    "jensun": {"objective": {"name": "jensun"}},
+    "ilu": {"objective": {"name": "ilu"}},
+}
+"""What a recipe of the objective says, beside the defaults."""
+
+FULL, SIGN, ZEROTH = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4), (1e-5, 3e-5, 1e-4, 3e-4), (3e-6, 1e-5, 3e-5, 1e-4)
+
+OPTIMIZERS: dict[str, tuple[int, list[Settings]]] = {
+    **{
+        name: (80, [{"lr": lr} for lr in FULL]) for name in ("adam", "adam8bit", "adam_q8update", "sam", "rs", "sophia")
+    },
+    **{name: (80, [{"lr": lr} for lr in FULL]) for name in ("muon", "soap", "shampoo")},
+    **{name: (80, [{"lr": lr} for lr in SIGN]) for name in ("signadam", "signsgd", "lion")},
+    "sgd": (80, [{"lr": lr} for lr in (3e-2, 1e-1, 3e-1, 1.0)]),
+    "ada_zo": (400, [{"lr": lr} for lr in ZEROTH]),
+    "zo_sgd": (400, [{"lr": lr} for lr in (1e-7, 3e-7, 1e-6, 3e-6)]),
+    "hizoo": (300, [{"lr": lr} for lr in (1e-7, 3e-7, 1e-6, 3e-6)]),
+    "hybrid": (160, [{"lr_fo": lr, "lr_zo": lr / 10, "n_fo": 20, "n_zo": 20} for lr in FULL]),
+}
+"""Steps, and a ladder of hyper-parameters, gentle to harsh."""
+
+ORDER = [
+    *(f"npo-{optimizer}" for optimizer in ("hybrid", "adam", "signadam", "ada_zo", "sam", "adam8bit", "muon", "sgd")),
+    *(f"{objective}-{optimizer}" for objective in OBJECTIVES if objective != "npo" for optimizer in ("adam", "hybrid")),
+    *(
+        f"npo-{optimizer}"
+        for optimizer in ("rs", "sophia", "lion", "signsgd", "adam_q8update", "zo_sgd", "hizoo", "soap")
+    ),
+]
+
+
+def clean(model: Path, suite: str) -> Values:
+    """Forget and utility metrics of the unattacked model, "leaf metric" → value."""
+    from robust_unlearn_bench.harness.run import evaluate
+    from robust_unlearn_bench.suites import SUITES
+
+    results = evaluate("hf", {"pretrained": str(model), "dtype": "float32"}, [suite])["results"]
+    return {
+        f"{leaf.name} {metric.name}": results[f"{suite}_{leaf.name}"][f"{metric.name},none"]
+        for leaf in SUITES[suite].leaves
+        for metric in leaf.metrics
+        if metric.role in ("forget", "utility")
+    }
+
+
+def judged(suite: str, values: Values, target: Values, retrain: Values) -> Values:
+    """Forgetting, utility and their harmonic mean."""
+    from robust_unlearn_bench.suites import SUITES
+
+    roles = {f"{leaf.name} {m.name}": m.role for leaf in SUITES[suite].leaves for m in leaf.metrics}
+    leaks = [(values[k] - retrain[k]) / (target[k] - retrain[k]) for k in values if roles[k] == "forget"]
+    kept = [min(values[k] / target[k], 1.0) for k in values if roles[k] == "utility"]
+    forgetting, utility = 1 - min(max(*leaks, 0.0), 1.0), statistics.mean(kept)
+    return {
+        "forgetting": forgetting,
+        "utility": utility,
+        "score": statistics.harmonic_mean([forgetting, utility]) if forgetting and utility else 0.0,
+    }
+
+
+def recipe_of(suite: str, cell: str, settings: Settings) -> Settings:
+    """The recipe of a cell with one rung of its ladder."""
+    objective, _, optimizer = cell.partition("-")
+    steps, _ = OPTIMIZERS[optimizer]
+    content = {"suite": suite, "retain": {"name": "nll"}, "retain_weight": 1.0, **OBJECTIVES[objective]}
+    first = {"suite": suite, "objective": content["objective"], "retain": content["retain"]}
+    return {**first, **content, "optimizer": {"name": optimizer, **settings}, "steps": steps}
+
+
+def climb(rungs: int) -> Generator[int, bool, None]:
+    """Which rung to try next; is told whether the last one was the best so far."""
+    yield 1
+    if (yield 2):
+        at = 3
+        while at < rungs and (yield at):
+            at += 1
+    else:
+        yield 0
+
+
+def tune(task: tuple[str, str, Path, Path, Values, Values]) -> str:
+    """One cell, from its first trial to its recipe."""
+    suite, cell, target_dir, out, target, retrain = task
+    from robust_unlearn_bench.errors import RubError
+    from robust_unlearn_bench.unlearn.unlearning import unlearn
+
+    _, ladder = OPTIMIZERS[cell.partition("-")[2]]
+    best: dict[str, Any] | None = None
+    tried: list[Settings] = []
+    steps = climb(len(ladder))
+    rung = next(steps)
+    while True:
+        content = recipe_of(suite, cell, ladder[rung])
+        folder = out / "trials" / f"{cell}-{rung}"
+        shutil.rmtree(folder, ignore_errors=True)
+        file = out / "trials" / f"{cell}-{rung}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(content), encoding="utf-8")
+        tried.append(ladder[rung])
+        trial: dict[str, Any] = {"suite": suite, "cell": cell, "optimizer": ladder[rung]}
+        try:
+            unlearn(file, target_dir, folder)
+            values = clean(folder, suite)
+            trial |= {"values": values, **judged(suite, values, target, retrain)}
+        except RubError as error:
+            trial |= {"score": 0.0, "failed": str(error)}
+        with (out / "trials.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(trial) + "\n")
+        print(json.dumps({k: trial[k] for k in trial if k != "values"}), flush=True)
+        better = best is None or trial["score"] > best["score"]
+        if better:
+            best = {**trial, "folder": folder, "content": content}
+        try:
+            rung = steps.send(better)
+        except StopIteration:
+            break
+    if best and "values" in best:
+        shutil.rmtree(out / "models" / cell, ignore_errors=True)
+        shutil.copytree(best["folder"], out / "models" / cell)
+        _write(out / "recipes" / f"{cell}.yaml", cell, suite, best, tried)
+    for done in (out / "trials").glob(f"{cell}-[0-9]*"):
+        shutil.rmtree(done) if done.is_dir() else done.unlink()
+    return cell
+
+
+def _write(path: Path, cell: str, suite: str, best: dict[str, Any], tried: list[Settings]) -> None:
+    objective, _, optimizer = cell.partition("-")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    keys = [key for key in tried[0] if len({settings[key] for settings in tried}) > 1]
+    tuning = {
+        "trials": len(tried),
+        "space": {f"optimizer.{key}": sorted({settings[key] for settings in tried}) for key in keys},
+        "selected_on": "harmonic mean of forgetting and utility, before any attack",
+    }
+    expected = [{"metric": k, "value": round(v, 3), "source": "measured"} for k, v in best["values"].items()]
+    lines = [f"# {objective} × {optimizer} on {suite}"]
+    for key, value in best["content"].items():
+        lines.append(f"{key}: {_flow(value)}")
+    lines += ["tuning:", *(f"  {key}: {_flow(value)}" for key, value in tuning.items())]
+    lines += ["expected:", *(f"  - {_flow(row)}" for row in expected)]
+    lines.append("source: Tuned and measured here with benchmarks/nano_grid.py.")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _flow(value: Any) -> str:
+    return (
+        yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000)
+        .strip()
+        .removesuffix("...")
+        .strip()
+    )
+
+
+def main() -> None:
+    """Tune the cells that have no recipe yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--target", type=Path, required=True)
+    parser.add_argument("--retrain", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--suite", default="nano_books")
+    parser.add_argument("--cells", nargs="*", default=ORDER)
+    told = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    ends = [clean(path, told.suite) for path in (told.target, told.retrain)]
+    print(json.dumps(dict(zip(("target", "retrain"), ends, strict=True))), flush=True)
+    todo = [cell for cell in told.cells if not (told.out / "recipes" / f"{cell}.yaml").is_file()]
+    tasks = [(told.suite, cell, told.target, told.out, *ends) for cell in todo]
+    with multiprocessing.get_context("spawn").Pool(min(2, os.cpu_count() or 1)) as pool:
+        for cell in pool.imap_unordered(tune, tasks):
+            print(f"{cell} tuned", flush=True)
+
+
+if __name__ == "__main__":
+    main()
