@@ -9,7 +9,7 @@ from typing import Any
 from ..checkpoints import Checkpoint, save
 from ..errors import ConfigError
 from .backends.gptqmodel import pack
-from .backends.groups import require_whole_groups
+from .backends.groups import require_packable_bits, require_whole_groups
 from .calibration import calibrate
 from .gptq import GPTQ
 from .spec import Attack, AttackContext
@@ -21,10 +21,11 @@ def require_gptq(step: Attack) -> GPTQ:
     """The last step of an attack, if it can be packed.
 
     Raises:
-        ConfigError: it is no GPTQ.
+        ConfigError: it is no GPTQ, or of a number of bits that the format does not have.
     """
     if not isinstance(step, GPTQ):
         raise ConfigError(f"attack {step.family} cannot be packed: the gptq format holds attacks that end with gptq4")
+    require_packable_bits(step.bits)
     return step
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import AttackError, ConfigError, UnknownNameError
 from .backends import BACKENDS
-from .backends.groups import require_whole_groups
+from .backends.groups import require_packable_bits, require_whole_groups
 from .blockwise import walk
 from .calibration import Calibration, CalibrationText, calibrate, check_text, probe
 from .damage import Damage
@@ -141,6 +141,8 @@ class GPTQ:
         check_text("gptq", self.calibration)
         if self.backend not in get_args(BackendName):
             raise UnknownNameError("GPTQ backend", self.backend, get_args(BackendName))
+        if self.backend == "gptqmodel":
+            require_packable_bits(self.bits)
 
     def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
         """Quantise the model in place.

@@ -32,3 +32,13 @@ def test_only_attacks_that_end_with_gptq_can_be_packed(tmp_path: Path) -> None:
         require_gptq(parse("gptq4+rtn4").steps[-1])
     with pytest.raises(ConfigError, match="attack relearn cannot be packed"):  # before anything is loaded
         attack_checkpoint("relearn50", "no/such/model", tmp_path / "out", packed=True)
+
+
+def test_bits_that_the_backend_does_not_have_are_refused(tmp_path: Path) -> None:
+    message = "gptq bits=5 cannot be packed by gptqmodel: choose one of 2, 3, 4, 8, or backend=builtin"
+    with pytest.raises(ConfigError, match=message):
+        parse("gptq5(backend=gptqmodel)")
+    with pytest.raises(ConfigError, match=message):  # before anything is loaded
+        attack_checkpoint("gptq5", "no/such/model", tmp_path / "out", packed=True)
+    assert parse("gptq5").name == "gptq5"
+    assert parse("gptq5(backend=llmcompressor)").steps[0].bits == 5  # type: ignore[attr-defined]

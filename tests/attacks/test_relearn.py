@@ -211,6 +211,14 @@ BAD: list[tuple[str, type[RubError], str]] = [
 ]
 
 
+@pytest.mark.parametrize("family", [*FAMILY, "relearn_ep"])
+def test_no_attack_trains_no_steps(family: str) -> None:
+    with pytest.raises(ConfigError, match=rf"attack {family} has (k|epochs)=0: give a number above 0"):
+        parse(name(family, 0))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        parse(name(family, -1))
+
+
 @pytest.mark.parametrize(("spec", "kind", "message"), BAD)
 def test_bad_parameters(spec: str, kind: type[RubError], message: str) -> None:
     with pytest.raises(kind, match=message):

@@ -103,3 +103,17 @@ def test_a_mirror_without_clusters_is_traced_by_its_text(mirror: Path) -> None:
 def test_forget_text_apart_from_the_questions_is_refused(mirror: Path) -> None:
     with pytest.raises(DataError, match="wmdp_bio mcq none can be traced"):
         scored("wmdp_bio", "mcq", data_dir=str(mirror))
+
+
+@pytest.mark.parametrize("attack", ["relearn20", "relearn20_retain", "gptq4"])
+def test_missing_forget_text_names_the_dataset(mirror: Path, attack: str) -> None:
+    (mirror / "books/raw/forget.json").unlink()
+    with pytest.raises(DataError, match=r"raw/forget of muse-bench/MUSE-Books is not in the local mirror.*RUB_DATA"):
+        plan_attack(attack, "muse_books", str(mirror)).context(None, 64, lambda done, total, what: None)
+
+
+def test_a_domain_without_forget_text_cannot_be_relearnt(mirror: Path) -> None:
+    plan = plan_attack("relearn20", "wmdp_chem", str(mirror))
+    context = plan.context(None, 64, lambda done, total, what: None)
+    with pytest.raises(DataError, match="corpus wmdp_chem/forget is empty, so attack relearn has nothing to train on"):
+        plan.spec.steps[0].apply(None, context)

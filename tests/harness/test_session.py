@@ -285,3 +285,21 @@ def test_a_model_without_weights_in_process_is_refused():
     lm = SimpleNamespace(model=None, rank=0, world_size=1)
     with pytest.raises(ModelError, match="rub attack scale"):
         AttackSession(lm).run([request(Scale())])
+
+
+def test_a_quantised_model_is_refused_and_told_what_to_do(tiny_lm):
+    lm = tiny_lm()
+    lm.model.is_quantized = True
+    with pytest.raises(ModelError, match=r"needs float weights, and this model is quantised: .*`rub attack scale"):
+        AttackSession(lm).run([request(Scale())])
+
+
+def test_a_model_without_linear_layers_is_refused_and_the_others_go_on(tiny_lm, none):
+    from robust_unlearn_bench.attacks.rtn import RTN
+
+    lm = tiny_lm()
+    del lm.model.model.layers[:]
+    requests = [request(RTN()), request(Scale())]
+    with pytest.raises(ModelError, match="has no list of decoder blocks: weight attacks need a transformer"):
+        AttackSession(lm).run(requests)
+    assert Scale.applied == [0.5]

@@ -1,4 +1,4 @@
-"""Packed formats and other quantisers have no shorter last group."""
+"""What packed formats and other quantisers cannot do: a shorter last group, odd numbers of bits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,21 @@ from typing import Any
 from ...errors import ConfigError
 from ..layers import decoder_linears
 
-__all__ = ["require_whole_groups"]
+__all__ = ["require_packable_bits", "require_whole_groups"]
+
+PACKED_BITS = (2, 3, 4, 8)
+"""What every reader of the gptq format (transformers, vLLM, gptqmodel) knows."""
+
+
+def require_packable_bits(bits: int) -> None:
+    """Refuse a number of bits that the packed format does not have.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    if bits not in PACKED_BITS:
+        known = ", ".join(map(str, PACKED_BITS))
+        raise ConfigError(f"gptq bits={bits} cannot be packed by gptqmodel: choose one of {known}, or backend=builtin")
 
 
 def require_whole_groups(model: Any, group_size: int) -> None:
