@@ -78,6 +78,9 @@ def _packages() -> Iterator[Check]:
         fits = release >= low and (high is None or release < high)
         span = f">={'.'.join(map(str, low))}" + (f",<{'.'.join(map(str, high))}" if high else "")
         yield Check(package, "ok" if fits else "problem", found, "" if fits else f"pip install '{package}{span}'")
+    if (torch := _installed("torch")) and _release(torch) < (2, 9):
+        needed = "optimizer muon, and with it rub nano train and rub demo, need torch 2.9"
+        yield Check("muon", "note", needed, "pip install 'torch>=2.9'")
     extras = {"peft": "peft", "bitsandbytes": "bitsandbytes", "pytorch-optimizer": "pytorch-optimizer"}
     for package, extra in extras.items():
         found = _installed(package)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from robust_unlearn_bench import doctor
 from robust_unlearn_bench.cli import app
 from robust_unlearn_bench.errors import UnknownNameError
 
@@ -61,6 +62,13 @@ def test_doctor_notices_an_outdated_copy_of_the_tasks(monkeypatch, tmp_path):
     checks = list(doctor._tasks())
     assert [check.verdict for check in checks] == ["ok", "problem"]
     assert "pip install" in checks[1].remedy
+
+
+def test_doctor_says_what_an_older_torch_lacks(monkeypatch):
+    monkeypatch.setattr(doctor, "_installed", lambda package: {"torch": "2.8.0+cpu"}.get(package))
+    found = {check.what: check for check in doctor._packages()}
+    assert found["torch"].verdict == "ok"
+    assert found["muon"].remedy == "pip install 'torch>=2.9'"
 
 
 def test_errors_are_one_sentence_and_exit_code_two():
