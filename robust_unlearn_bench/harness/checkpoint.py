@@ -11,9 +11,10 @@ from typing import Any
 from .. import __version__
 from ..attacks.export import export_packed, require_gptq
 from ..checkpoints import load, refuse_to_overwrite, save, write_cards
+from ..errors import AttackError
 from .plan import plan_attack
 from .snapshot import Snapshot
-from .weights import fingerprint, require_float_weights
+from .weights import fingerprint, out_of_memory, require_float_weights
 
 __all__ = ["CARD", "attack_checkpoint"]
 
@@ -50,24 +51,30 @@ def attack_checkpoint(
 
     Raises:
         ConfigError: the attack cannot be read or cannot be packed, or `out` is not empty.
+        AttackError: memory ran out.
         MissingExtraError: packing needs gptqmodel.
         ModelError: the model is quantised or holds NaN.
     """
     refuse_to_overwrite(out)
-    plan = plan_attack(attack, suite, data_dir or os.environ.get("RUB_DATA"))
+    plan = plan_attack(attack, suite, data_dir or os.environ.get("RUB_DATA"), os.environ.get("RUB_SNAPSHOT") or "cpu")
     quantiser = require_gptq(plan.spec.steps[-1]) if packed else None
     checkpoint = load(model, dtype, device)
     loaded, tokenizer = checkpoint
     require_float_weights(loaded, plan.spec.name)
     before = fingerprint(loaded)
-    snapshot = Snapshot(loaded)
+    snapshot = Snapshot(loaded, plan.snapshot)
     window = int(getattr(loaded.config, "max_position_embeddings", 0) or 2048)
     context = plan.context(tokenizer, window, progress)
     started = time.perf_counter()
     diagnostics = []
-    for step in plan.spec.steps[:-1] if packed else plan.spec.steps:
-        diagnostics.append(step.apply(loaded, context))
-        loaded.eval()
+    try:
+        for step in plan.spec.steps[:-1] if packed else plan.spec.steps:
+            diagnostics.append(step.apply(loaded, context))
+            loaded.eval()
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise AttackError(f"attack {plan.name} ran out of memory: {plan.remedies}") from error
     if quantiser is not None:
         diagnostics.append(export_packed(checkpoint, out, quantiser, context))
     corpora = context.corpora

@@ -53,6 +53,16 @@ class Plan:
     def _defaults(self) -> Mapping[str, Mapping[str, Any]]:
         return self.suite.attack_defaults if self.suite else {}
 
+    @property
+    def remedies(self) -> str:
+        """The two cheapest ways to make the attack need less memory, in words."""
+        if self.spec.trains:
+            return (
+                "train one sequence at a time, with activations computed twice "
+                "(parameters micro_batch=1,gradient_checkpointing=true), or with 8-bit states (optimizer=adam8bit)"
+            )
+        return "load the weights in bf16 (dtype=bfloat16), or keep the snapshot on disk (RUB_SNAPSHOT=disk)"
+
     def corpora(self) -> Corpora | None:
         """Forget and retain text of the suite, or None without a suite."""
         return self.suite.corpora(self.suite.source(self.data_dir)) if self.suite else None

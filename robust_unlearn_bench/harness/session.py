@@ -134,7 +134,7 @@ class AttackSession:
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            self._ran_out_of_memory(name, _remedies(plans[0]))
+            self._ran_out_of_memory(name, plans[0].remedies)
         finally:
             snapshot.restore(model)
 
@@ -268,16 +268,6 @@ class AttackSession:
         }
         for plan in {id(i.rub.plan): i.rub.plan for i in instances}.values():
             plan.report.update(report, model=identity)
-
-
-def _remedies(plan: Plan) -> str:
-    """The two cheapest ways to make an attack need less memory."""
-    if plan.spec.trains:
-        return (
-            "train one sequence at a time, with activations computed twice "
-            "(parameters micro_batch=1,gradient_checkpointing=true), or with 8-bit states (optimizer=adam8bit)"
-        )
-    return "load the weights in bf16 (dtype=bfloat16), or keep the snapshot on disk (snapshot=disk)"
 
 
 def _progress(bar: Any, name: str) -> Any:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from robust_unlearn_bench.errors import ConfigError, ModelError
+from robust_unlearn_bench.errors import AttackError, ConfigError, ModelError
 from robust_unlearn_bench.harness.checkpoint import CARD, attack_checkpoint
 from robust_unlearn_bench.harness.weights import fingerprint
 
@@ -51,5 +51,15 @@ def test_nan_weights_leave_no_folder_behind(saved, tmp_path):
         model.model.norm.weight[0] = float("nan")
     model.save_pretrained(saved)
     with pytest.raises(ModelError, match=r"model\.norm\.weight holds NaN"):
+        attack_checkpoint("rtn4", str(saved), tmp_path / "attacked")
+    assert not (tmp_path / "attacked").exists()
+
+
+def test_no_memory_is_one_sentence_and_leaves_no_folder_behind(saved, tmp_path, monkeypatch):
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB")
+
+    monkeypatch.setattr("robust_unlearn_bench.attacks.rtn.RTN.apply", fail)
+    with pytest.raises(AttackError, match="attack rtn4 ran out of memory: load the weights in bf16"):
         attack_checkpoint("rtn4", str(saved), tmp_path / "attacked")
     assert not (tmp_path / "attacked").exists()
