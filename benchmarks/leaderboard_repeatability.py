@@ -82,7 +82,7 @@ def seeded(suite: str, seed: int) -> list[str]:
 def compare(first: Seen, other: Seen) -> dict[str, tuple[int, float, float]]:
     """Attack → cells, largest difference, share of documents with the same score."""
     found = defaultdict(list)
-    for key in first.values.keys() & other.values.keys():
+    for key in (key for key in first.values if key in other.values):
         pairs = list(zip(first.items[key], other.items[key], strict=True))
         same = sum(a == b for a, b in pairs) / len(pairs) if pairs else 1.0
         found[key[2]].append((abs(first.values[key] - other.values[key]), same))

@@ -6,6 +6,7 @@ in its content security policy, and everything works from `file://` and without 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +30,7 @@ from .view import content_hash, heat_class, interval_text, options, page_name
 __all__ = ["build_page", "render"]
 
 _HERE = Path(__file__).parent
+_BREAKS = re.compile(r"(?<=_)|(?<=[a-z]{3})(?=[0-9]{2})")
 
 
 def build_page(boards: Sequence[Board], out: Path | str, reported: Sequence[Reported] = ()) -> Path:
@@ -66,8 +68,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(percent=percent, interval=interval_text, heat=heat_class, version=__version__)
+    environment.globals.update(
+        percent=percent, interval=interval_text, heat=heat_class, breakable=_breakable, version=__version__
+    )
     return environment
+
+
+def _breakable(text: str) -> Markup:
+    """Text that may be broken after an underscore and before a number: relearn·20_·retain."""
+    return Markup("<wbr>").join(_BREAKS.split(text))  # join escapes the parts
 
 
 def _page(template: str, *, script: bool, **values: Any) -> bytes:

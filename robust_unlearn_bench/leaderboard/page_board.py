@@ -31,8 +31,8 @@ def board_key(board: Board) -> str:
 def board_values(board: Board) -> dict[str, Any]:
     """Values of the template's `b`."""
     relearns = any(family_of(attack) for attack in board.attacks)
-    columns = [("rank", "#", "n"), ("name", "model", ""), ("grade", "optimizer grade", "")]
-    columns += [("score", "score", "n"), ("forgetting", "robust forgetting", "n"), ("utility", "utility", "n")]
+    columns = [("rank", "#", "n"), ("name", "model", ""), ("score", "score", "n"), ("grade", "optimizer grade", "")]
+    columns += [("forgetting", "robust forgetting", "n"), ("utility", "utility", "n")]
     columns += [(f"a:{attack}", attack, "h") for attack in board.attacks]
     columns += [("k50", "k50", "n")] if relearns else []
     columns += [("worst", "decided by", "")]

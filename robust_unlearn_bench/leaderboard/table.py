@@ -75,7 +75,7 @@ def verdict(row: Row, board: Board) -> str:
 
 def percent(value: float | None) -> str:
     """A fraction for people: 0.574 → 57.4; unknown is a dash."""
-    return "–" if value is None else f"{100 * value:.1f}"
+    return "–" if value is None else f"{round(100 * value, 1) + 0.0:.1f}"  # + 0.0: no minus before a zero
 
 
 def with_interval(number: Number) -> str:

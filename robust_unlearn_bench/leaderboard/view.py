@@ -175,7 +175,7 @@ def _heat(row: Row, attack: str) -> tuple[str, str]:
         return "–", "na"
     worst = max(known)
     decides = " dec" if row.worst is not None and row.worst.attack == attack else ""
-    return f"{100 * worst:.0f}", heat_class(worst) + decides
+    return f"{round(100 * worst):d}", heat_class(worst) + decides
 
 
 def _half(row: Row) -> tuple[str, str]:

@@ -32,6 +32,15 @@ def test_values_counts_and_items(lm_eval_run: Run) -> None:
     assert (record.model.name, record.model.source) == ("a/model", "hub")
 
 
+def test_a_folder_that_is_a_copy_of_a_hub_repository(lm_eval_run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / ("c" * 40)
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    record = record_from_results(lm_eval_run(), model=folder, repo="org/name", revision="c" * 40).entry.record
+    assert (record.model.name, record.model.source, record.model.revision) == ("org/name", "hub", "c" * 40)
+    assert (record.display_name, list(record.model.weights)) == ("org/name", ["model.safetensors"])
+
+
 def test_texts_stay_behind(lm_eval_run: Run, tmp_path: Path) -> None:
     record_from_results(lm_eval_run()).entry.save(tmp_path / "out")
     written = b"".join(path.read_bytes() for path in (tmp_path / "out").iterdir())

@@ -16,9 +16,10 @@ import pytest
 from robust_unlearn_bench.leaderboard.board import Board
 from robust_unlearn_bench.leaderboard.entry import Entry
 from robust_unlearn_bench.leaderboard.events import Event, Standing
-from robust_unlearn_bench.leaderboard.page import build_page, render
+from robust_unlearn_bench.leaderboard.page import _breakable, build_page, render
 from robust_unlearn_bench.leaderboard.reported import Reported, read_reported
 from robust_unlearn_bench.leaderboard.scorer import score
+from robust_unlearn_bench.leaderboard.table import percent
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +155,13 @@ def test_reported_tables_match_the_reference(root: Path, shared: Path) -> None:
                 metric, _, attack = column.partition(".")
                 attack = {"clean": "none", "": "none"}.get(attack, attack)
                 assert row.values[metric][attack] == pytest.approx(value / 100)
+
+
+def test_long_names_of_attacks_may_be_broken_and_short_ones_not() -> None:
+    assert _breakable("relearn20_retain") == "relearn<wbr>20_<wbr>retain"
+    assert [_breakable(name) for name in ("gptq4", "k50", "none")] == ["gptq4", "k50", "none"]
+    assert _breakable("<b>_&") == "&lt;b&gt;_<wbr>&amp;"
+
+
+def test_no_minus_before_a_zero() -> None:
+    assert [percent(value) for value in (-0.0004, -0.0, 0.0, -0.0006, None)] == ["0.0", "0.0", "0.0", "-0.1", "–"]

@@ -23,7 +23,7 @@ def curves(marks: Sequence[Mark], family: str, key: str) -> str:
     ticks = sorted({k for _, c in found for k, _ in c.points})
     parts = frame.y_axis([(0, "0"), (0.25, "25"), (0.5, "50"), (0.75, "75"), (1, "100")], "leakage")
     parts += frame.x_axis([(k, str(k)) for k in ticks], f"steps of {family}")
-    for level, words in ((1.0, "target"), (0.5, "half the gap"), (0.0, "retrain, relearned alike")):
+    for level, words in ((1.0, "target"), (0.5, "half the gap"), (0.0, "retrain, same attack")):
         y = frame.py(level)
         parts.append(el("path", d=f"M{px(frame.left)} {px(y)}H{px(frame.left + frame.width)}", class_="anchor"))
         parts.append(el("text", text=words, x=frame.left + 5, y=y - 4, class_="note"))

@@ -197,8 +197,9 @@
 
   for (const board of boards) {
     for (const head of board.heads) {
-      const button = make("button", head.textContent, { type: "button" });
-      head.replaceChildren(button);
+      const button = make("button", undefined, { type: "button" });
+      button.append(...head.childNodes);
+      head.append(button);
       button.addEventListener("click", () => {
         const key = head.dataset.key;
         const first = key === "rank" || !/\bn\b/.test(head.className) ? "asc" : "desc";
