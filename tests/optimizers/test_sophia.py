@@ -68,3 +68,26 @@ def test_sampled_labels_estimate_the_gauss_newton_diagonal(tiny_llama: Any, tiny
 def test_bad_interval() -> None:
     with pytest.raises(ValueError, match="every=0"):
         configure("sophia", {"every": 0})
+
+
+def test_labels_do_not_depend_on_how_a_batch_is_cut(tiny_llama: Any, tiny_tokenizer: Any) -> None:
+    """With micro-batches of one the labels, the loss and its gradient are those of the whole batch."""
+    from robust_unlearn_bench.suites.suite import Example
+    from robust_unlearn_bench.unlearn.batching import Batches
+    from robust_unlearn_bench.unlearn.encoding import encode
+    from robust_unlearn_bench.unlearn.loop import StepClosures, Term
+    from robust_unlearn_bench.unlearn.view import ModelView
+
+    texts = [Example("the old baker sang in the river"), Example("who found it"), Example("a tower of iron")]
+    batches = Batches(encode(texts, tiny_tokenizer, 64), 3, seed=0)
+    losses, gradients = [], []
+    for micro_batch in (None, 1):
+        model = tiny_llama()
+        view = ModelView(model)
+        closures = StepClosures(view, Term(lambda part: part.labels.sum() * 0.0, batches), micro_batch=micro_batch)
+        closures.seek(0)
+        loss, count = closures.sampled(backward=True, seed=5)
+        losses.append((loss, count))
+        gradients.append(model.lm_head.weight.grad)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
