@@ -2,6 +2,9 @@
 
     torchrun --nproc_per_node 2 -m robust_unlearn_bench unlearn RECIPE --model DIR --out DIR --device cuda
 
+`accelerate launch --multi_gpu --num_processes 2 -m robust_unlearn_bench …` is the same, on CPUs too; with its --cpu flag
+accelerate starts one process whatever --num_processes says, unless MPI is set up.
+
 Each process computes its part of every batch; losses are summed and gradients averaged, so that all take the same step.
 """
 
