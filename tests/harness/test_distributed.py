@@ -52,19 +52,8 @@ def test_two_processes_equal_one(tiny_llama, tiny_tokenizer, tmp_path):
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "plain.yaml").write_text(PLAIN.replace("DATA", str(tmp_path / "rows.jsonl")))
     (tmp_path / "attacked.yaml").write_text(ATTACKED)
-    launch = [
-        "--num_processes",
-        "2",
-        "--num_machines",
-        "1",
-        "--cpu",
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-    ]
     one = results(tmp_path, [sys.executable])
-    two = results(tmp_path, [sys.executable, "-m", "accelerate.commands.launch", *launch])
+    two = results(tmp_path, [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"])
     assert one["results"].keys() == two["results"].keys()
     for task, values in one["results"].items():
         for metric, value in values.items():
