@@ -150,6 +150,17 @@ def test_the_row_is_on_the_page(board: Path, submission: tuple[Path, str], place
     assert scores["retrain"] > 0.95
 
 
+def test_the_target_under_a_new_name_is_not_valid(
+    board: Path, target: Path, target_submission: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUB_ANSWERS", "on")
+    words = ("--suite", SUITE, "--name", "Nothing to see", "--root", board / "leaderboard", "--out", target_submission)
+    said = rub("submit", "--model", target, *words, code=1)
+    assert "NOT valid" in said
+    assert "next: mend" in said
+    assert r"- [ ] `rub leaderboard validate" in (target_submission / "checklist.md").read_text()
+
+
 def test_the_gate_fails_on_the_target_and_holds_on_a_second_run(
     submission: tuple[Path, str], target_submission: Path, unlearned: Path, place: Path
 ) -> None:
