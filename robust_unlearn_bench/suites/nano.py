@@ -49,15 +49,15 @@ def _nano(part: str, leaves: tuple[Leaf, ...], corpora: Callable[[Source], Corpo
     )
 
 
-def _muse(part: str, retrain_auc: float | None) -> Suite:
+def _muse(part: str, retrain_auc: float) -> Suite:
     leaves = (VerbMem(), KnowMem("forget"), KnowMem("retain"), PrivLeak(retrain_auc), Extraction())
     return _nano(part, leaves, muse_corpora(f"nano_{part}"))
 
 
 # Min-40 % AUC of the retrain models (seed 0): auc_min40 of
 # `rub eval nano_books_privleak --dtype float32 --model FOLDER`, FOLDER from `rub nano train nano_books --role retrain`.
-NANO_BOOKS = _muse("books", 0.451875)
-NANO_NEWS = _muse("news", None)  # not measured yet: AUCs are reported, privleak is not
+NANO_BOOKS = _muse("books", 0.4509375)
+NANO_NEWS = _muse("news", 0.41828125)
 
 NANO_TOFU = _nano(
     "tofu",
