@@ -76,6 +76,8 @@ def pack(checkpoint: Path, out: Path, windows: Sequence[Tensor], attack: GPTQ) -
 
 
 def _gptqmodel() -> Any:
+    # Left alone, gptqmodel 7.6 starts half as many workers as there are cores, and stops where that is only one.
+    os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(max(2, min(12, (os.cpu_count() or 1) // 2))))
     try:
         import gptqmodel
     except ImportError as error:
