@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, UnknownNameError
+from ..errors import ConfigError, ModelError, UnknownNameError
 from ..paths import installed_tasks_dir, tasks_dir
 
 __all__ = ["evaluate", "write_groups"]
@@ -104,6 +104,7 @@ def evaluate(
 
     Raises:
         ConfigError: no such dtype or device, or lm-eval returned nothing (not the main process).
+        ModelError: there is no such checkpoint.
     """
     import torch
     from lm_eval.evaluator import simple_evaluate
@@ -112,6 +113,7 @@ def evaluate(
 
     arguments = simple_parse_args_string(model_args) if isinstance(model_args, str) else dict(model_args)
     _refuse_unknown(arguments.get("dtype"), device)
+    _refuse_absent(arguments)
     tracker = EvaluationTracker(output_path=str(out)) if out else None
     with tempfile.TemporaryDirectory() as scratch:
         names = write_groups(Path(scratch), tasks, attacks, suite) if attacks else list(tasks)
@@ -149,3 +151,19 @@ def _refuse_unknown(dtype: object, device: str | None) -> None:
         raise ConfigError(f"device {device!r} is unknown: give cpu, cuda, cuda:1, … or mps") from error
     if kind == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device {device!r} is not here: torch sees no CUDA device; give cpu, or see `rub doctor`")
+
+
+def _refuse_absent(arguments: Mapping[str, Any]) -> None:
+    """The same for a model that is nowhere."""
+    from transformers import PretrainedConfig
+
+    name = arguments.get("pretrained")
+    if not isinstance(name, str):
+        return
+    try:
+        PretrainedConfig.get_config_dict(name, revision=arguments.get("revision", "main"))
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"model {name!r} cannot be loaded ({first}): give a checkpoint folder or a hub name"
+        ) from error

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from robust_unlearn_bench.cli import app
 from robust_unlearn_bench.cli.evaluating import _specs
-from robust_unlearn_bench.errors import ConfigError, UnknownNameError
+from robust_unlearn_bench.errors import ConfigError, ModelError, UnknownNameError
 
 ATTACKS = "none rtn4(group_size=16) noise5+rtn4(group_size=16)"
 
@@ -120,3 +120,8 @@ def test_unknown_attacks_and_tasks_are_named(checkpoint: Any) -> None:
         run("nano_books", "--model", model, "--attacks", "gtpq4")
     with pytest.raises(UnknownNameError, match=r"unknown task 'nano_bocks': did you mean .*'nano_books'"):
         run("nano_bocks", "--model", model, "--attacks", "gptq4")
+
+
+def test_a_model_that_is_nowhere_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be loaded .* give a checkpoint folder or a hub name"):
+        run("nano_books", "--model", tmp_path / "absent")
