@@ -123,5 +123,5 @@ def test_unknown_attacks_and_tasks_are_named(checkpoint: Any) -> None:
 
 
 def test_a_model_that_is_nowhere_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="cannot be loaded .* give a checkpoint folder or a hub name"):
+    with pytest.raises(ModelError, match=r"cannot be loaded .* give a checkpoint folder or a hub name"):
         run("nano_books", "--model", tmp_path / "absent")
