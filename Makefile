@@ -22,7 +22,7 @@ unit: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 slow: $(STAMP) $(BROWSER)/.installed
-	RUB_BROWSER=$(BROWSER) $(BIN)/pytest -m slow
+	RUB_BROWSER=$(BROWSER) OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n 2
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
