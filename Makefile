@@ -7,9 +7,14 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+DEV    := $(VENV)/.dev
 BROWSER := $(VENV)/browser
 NODE_PACKAGES := playwright-core@1.65.1 axe-core@4.14.1
 YAML   := $(shell find tasks baselines -name '*.yaml' 2>/dev/null)
+
+# Modules are compiled when they are first imported: compiling all of them at installation takes half a minute.
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test unit slow lint bench clean
 
@@ -18,24 +23,28 @@ demo: $(STAMP)
 
 test: unit slow
 
-unit: $(STAMP)
+unit: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-slow: $(STAMP) $(BROWSER)/.installed
+slow: $(DEV) $(BROWSER)/.installed
 	RUB_BROWSER=$(BROWSER) OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n 2
 
-lint: $(STAMP)
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)
+bench: $(DEV)
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 # The editable install copies the task YAML into lm-eval, so it is repeated when they change.
 $(STAMP): pyproject.toml constraints.txt $(YAML)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,peft]'
+	$(INSTALL) -e .
+	touch $@
+
+$(DEV): $(STAMP)
+	$(INSTALL) -e '.[dev,peft]'
 	touch $@
 
 # The page is tested in a browser where npm and Chromium are; elsewhere these tests are skipped and say what is missing.
