@@ -163,7 +163,7 @@ def demo(
     target = done.models["target"]
     typer.echo(f"  lm_eval --tasks nano_books_curve --model hf --model_args pretrained={model},dtype=float32")
     typer.echo(f"  rub attack relearn20+gptq4 --suite nano_books --model {model} --out {out}/models/attacked")
-    typer.echo(f"  rub unlearn nano_books/npo-adam --set optimizer.lr=1e-4 --model {target} --out {out}/models/mine")
+    typer.echo(f"  rub unlearn nano_books/npo-adam --set optimizer.lr=2e-4 --model {target} --out {out}/models/mine")
 
 
 def mount(app: typer.Typer) -> None:
