@@ -180,7 +180,8 @@ def test_muse(evaluate: Callable[..., tuple[Any, Reference]], suite: str, retrai
     compare(results, suite, muse(reference, suite.removeprefix("muse_"), retrain))
     for task, numbers in results["results"].items():
         for metric in (name for name in numbers if "_stderr" in name):
-            assert isinstance(numbers[metric], float), (task, metric)
+            sure = "privleak" in task and numbers[metric] == "N/A"  # an AUC at its bound knows no error
+            assert sure or numbers[metric] >= 0.0, (task, metric)
 
 
 def test_tofu(evaluate: Callable[..., tuple[Any, Reference]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ from robust_unlearn_bench.unlearn.recipe import Recipe
 from robust_unlearn_bench.unlearn.run import UnlearningRun
 from robust_unlearn_bench.unlearn.state import RunFolder
 
+pytestmark = pytest.mark.slow
+
 NEEDED = {"pytorch-optimizer": "pytorch_optimizer", "bitsandbytes": "bitsandbytes"}
 
 
@@ -105,13 +107,7 @@ def eight_layers(tiny_tokenizer: Any) -> Callable[[], Any]:
     return fresh
 
 
-@pytest.mark.parametrize(
-    "suite",
-    [
-        suite if suite.startswith("tofu") else pytest.param(suite, marks=pytest.mark.slow)
-        for suite in sorted({name.split("/")[0] for name in PAPER})
-    ],
-)
+@pytest.mark.parametrize("suite", sorted({name.split("/")[0] for name in PAPER}))
 def test_recipes_of_the_paper_start_on_real_tofu_rows(
     eight_layers: Callable[[], Any], tiny_tokenizer: Any, rows: Corpora, tmp_path: Path, suite: str
 ) -> None:
