@@ -6,7 +6,7 @@ A cell starts in the middle of its ladder of learning rates and climbs while the
 rises. Forgetting is 1 − the largest leakage, (value − retrain)/(target − retrain), over the suite's forget metrics;
 utility the mean share of the target's, at most 1. The best model of a cell goes to OUT/models, its recipe with the
 number of trials to OUT/recipes, every trial to OUT/trials.jsonl. Two cells at a time, one core each; a cell that is in
-OUT/recipes is not tuned again.
+OUT/recipes is not tuned again. `--first` tunes nothing: it writes the setting at which each cell would start.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ ORDER = [
     *(f"{objective}-{optimizer}" for objective in OBJECTIVES if objective != "npo" for optimizer in ("adam", "hybrid")),
     *(
         f"npo-{optimizer}"
-        for optimizer in ("rs", "sophia", "lion", "signsgd", "adam_q8update", "zo_sgd", "hizoo", "soap")
+        for optimizer in ("rs", "sophia", "lion", "signsgd", "adam_q8update", "zo_sgd", "hizoo", "soap", "shampoo")
     ),
 ]
 
@@ -189,23 +189,34 @@ def _trial(
 
 
 def _write(path: Path, cell: str, suite: str, best: dict[str, Any], tried: list[Settings]) -> None:
+    """The recipe of a cell; without values, and so without tuning, a first setting."""
     objective, _, optimizer = cell.partition("-")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    keys = [key for key in tried[0] if len({settings[key] for settings in tried}) > 1]
+    keys = [key for key in best["settings"] if len({settings[key] for settings in tried}) > 1]
     names = {key: key if key == "steps" else f"optimizer.{key}" for key in keys}
-    tuning = {
-        "trials": len(tried),
-        "space": {names[key]: sorted({settings[key] for settings in tried}) for key in keys},
-        "selected_on": "harmonic mean of forgetting and utility, before any attack",
-    }
-    expected = [{"metric": k, "value": round(v, 3), "source": "measured"} for k, v in best["values"].items()]
+    tuning: Settings = {"trials": len(tried)}
+    if tried:
+        tuning["space"] = {names[key]: sorted({settings[key] for settings in tried}) for key in keys}
+        tuning["selected_on"] = "harmonic mean of forgetting and utility, before any attack"
     lines = [f"# {objective} × {optimizer} on {suite}"]
-    for key, value in best["content"].items():
-        lines.append(f"{key}: {_flow(value)}")
+    lines += [f"{key}: {_flow(value)}" for key, value in best["content"].items()]
     lines += ["tuning:", *(f"  {key}: {_flow(value)}" for key, value in tuning.items())]
-    lines += ["expected:", *(f"  - {_flow(row)}" for row in expected)]
-    lines.append("source: Tuned and measured here with benchmarks/nano_grid.py.")
+    if tried:
+        expected = [{"metric": k, "value": round(v, 3), "source": "measured"} for k, v in best["values"].items()]
+        lines += ["expected:", *(f"  - {_flow(row)}" for row in expected)]
+    said = "Tuned and measured here" if tried else "A first setting, not tuned: measure before you rely on it; tune"
+    lines.append(f"source: '{said} with benchmarks/nano_grid.py.'")
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_first_settings(suite: str, cells: list[str], folder: Path) -> None:
+    """Recipes for the cells that have none: the rung at which tuning starts."""
+    for cell in cells:
+        path = folder / f"{cell}.yaml"
+        if not path.is_file():
+            steps, ladder = OPTIMIZERS[cell.partition("-")[2]]
+            settings = {**ladder[1], "steps": steps}
+            _write(path, cell, suite, {"settings": settings, "content": recipe_of(suite, cell, settings)}, [])
 
 
 def _flow(value: Any) -> str:
@@ -218,14 +229,18 @@ def _flow(value: Any) -> str:
 
 
 def main() -> None:
-    """Tune the cells that have no recipe yet."""
+    """Tune the cells that have no recipe yet, or write first settings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", type=Path, required=True)
-    parser.add_argument("--retrain", type=Path, required=True)
+    parser.add_argument("--target", type=Path)
+    parser.add_argument("--retrain", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--suite", default="nano_books")
+    parser.add_argument("--first", action="store_true", help="only write first settings to OUT/recipes")
     parser.add_argument("--cells", nargs="*", default=ORDER)
     told = parser.parse_args()
+    if told.first:
+        write_first_settings(told.suite, told.cells, told.out / "recipes")
+        return
     os.environ["OMP_NUM_THREADS"] = "1"
     ends = [clean(path, told.suite) for path in (told.target, told.retrain)]
     print(json.dumps(dict(zip(("target", "retrain"), ends, strict=True))), flush=True)

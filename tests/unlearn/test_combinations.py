@@ -1,4 +1,4 @@
-"""Every objective starts with every optimizer; every recipe of the paper starts on a Llama of eight tiny layers."""
+"""Every objective starts with every optimizer; every recipe starts on a Llama of eight tiny layers."""
 
 from __future__ import annotations
 
@@ -75,9 +75,6 @@ def test_every_objective_starts(
         starts(recipe, model, tiny_tokenizer, text, tmp_path / objective)
 
 
-PAPER = [name for name in recipe_names() if not name.startswith("nano_")]
-
-
 @pytest.fixture(scope="module")
 def rows(shared: Path) -> Corpora:
     """Real TOFU rows."""
@@ -107,11 +104,11 @@ def eight_layers(tiny_tokenizer: Any) -> Callable[[], Any]:
     return fresh
 
 
-@pytest.mark.parametrize("suite", sorted({name.split("/")[0] for name in PAPER}))
-def test_recipes_of_the_paper_start_on_real_tofu_rows(
+@pytest.mark.parametrize("suite", sorted({name.split("/")[0] for name in recipe_names()}))
+def test_recipes_start_on_real_tofu_rows(
     eight_layers: Callable[[], Any], tiny_tokenizer: Any, rows: Corpora, tmp_path: Path, suite: str
 ) -> None:
-    for name in PAPER:
+    for name in recipe_names():
         if name.startswith(f"{suite}/"):
             published = load_recipe(name)
             short = ["steps=2", "epochs=null", "batch_size=2", "checkpoint_every=2", "window=24"]
