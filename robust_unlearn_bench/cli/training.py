@@ -75,6 +75,8 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="For machines."
 
     Example: rub recipes
     """
+    from textwrap import shorten
+
     from tabulate import tabulate
 
     from ..optimizers import GRADES
@@ -84,7 +86,9 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="For machines."
     for name in recipe_names():
         recipe = load_recipe(name)
         optimizer = recipe.optimizer["name"]
-        length = f"{recipe.steps} steps" if recipe.steps else f"{recipe.epochs:g} epochs"
+        length = (
+            f"{recipe.steps} steps" if recipe.steps else f"{recipe.epochs:g} epoch{'' if recipe.epochs == 1 else 's'}"
+        )
         rows.append(
             {
                 "recipe": name,
@@ -92,7 +96,7 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="For machines."
                 "optimizer": optimizer,
                 "grade": GRADES[optimizer].grade,
                 "length": length,
-                "source": recipe.source or "",
+                "source": recipe.source or "" if as_json else shorten(recipe.source or "", 48, placeholder=" …"),
             }
         )
     typer.echo(json.dumps(rows, indent=2) if as_json else tabulate(rows, headers="keys"))

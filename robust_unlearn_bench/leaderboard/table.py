@@ -27,8 +27,7 @@ def rows(board: Board) -> list[dict[str, str]]:
         }
         for title, attacks in columns_of(board).items():
             leaked, kept = row.leaked(attacks), row.kept(attacks)
-            line[f"{title}\nforgot"] = percent(None if leaked is None else 1 - leaked)
-            line[f"{title}\nuseful"] = percent(kept)
+            line[f"{title}\nforgot/useful"] = f"{percent(None if leaked is None else 1 - leaked)} / {percent(kept)}"
         line["largest\nleakage"] = percent(row.leaked(board.attacks))
         line["robust\nforgetting"] = percent(row.robust_forgetting.value)
         line["utility"] = percent(row.utility.value)
