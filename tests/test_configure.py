@@ -11,7 +11,7 @@ from robust_unlearn_bench.optimizers import configure
 
 def test_values_arrive() -> None:
     optimizer = configure("hybrid", {"lr_fo": 1, "n_fo": 5, "direction": "gaussian"})
-    assert (optimizer.lr_fo, optimizer.n_fo, optimizer.direction) == (1.0, 5, "gaussian")  # type: ignore[attr-defined]
+    assert (optimizer.lr_fo, optimizer.n_fo, optimizer.direction) == (1.0, 5, "gaussian")
 
 
 @pytest.mark.parametrize(

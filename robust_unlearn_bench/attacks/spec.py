@@ -126,7 +126,7 @@ class AttackSpec:
     def config(self) -> list[dict[str, Any]]:
         """Every parameter of every step, resolved."""
         return [
-            {"attack": step.family, "version": step.version, **dataclasses.asdict(step)}  # type: ignore[call-overload]
+            {"attack": step.family, "version": step.version, **dataclasses.asdict(step)}  # type: ignore[call-overload]  # a dataclass
             for step in self.steps
         ]
 
@@ -255,7 +255,7 @@ def _number(value: Any) -> Any:
 def _step_name(step: Attack) -> str:
     """gptq4, relearn50_retain, relearn50(lr=2e-05): number from the `argument` field, other fields when not default."""
     cls = type(step)
-    values = {f.name: getattr(step, f.name) for f in dataclasses.fields(step)}  # type: ignore[arg-type]
+    values = {f.name: getattr(step, f.name) for f in dataclasses.fields(step)}  # type: ignore[arg-type]  # a dataclass
     defaults = cls()
     number = str(values.pop(cls.argument)) if cls.argument else ""
     stem, _, tail = (

@@ -306,7 +306,7 @@ def _merge_adapter(lm: Any) -> None:
     model = getattr(lm, "model", None)
     if hasattr(model, "merge_and_unload") and hasattr(model, "peft_config"):
         log.info("merging the PEFT adapter into the model before it is attacked")
-        lm._model = model.merge_and_unload()  # type: ignore[union-attr]
+        lm._model = model.merge_and_unload()  # type: ignore[union-attr]  # hasattr told it apart
 
 
 def _peak_memory() -> int:

@@ -14,12 +14,12 @@ from robust_unlearn_bench.suites.suite import Corpora, Corpus, Example
 
 
 def _lists(windows: object) -> list[list[int]]:
-    return [window.tolist() for window in windows]  # type: ignore[attr-defined]
+    return [window.tolist() for window in windows]
 
 
 def test_windows_are_cut_from_the_joined_examples_and_start_with_bos(context: AttackContext) -> None:
     text = calibrate(context, "retain", samples=1000, length=24, seed=0)
-    stream = [token for example in context.corpora.retain.texts for token in [*map(int, example.split()), 2]]  # type: ignore[union-attr]
+    stream = [token for example in context.corpora.retain.texts for token in [*map(int, example.split()), 2]]
     expected = [[1, *stream[at : at + 23]] for at in range(0, len(stream) - 22, 23)]
     assert len(expected) == 12 * 91 // 23
     assert sorted(_lists(text.windows)) == sorted(expected)

@@ -41,4 +41,4 @@ def test_bits_that_the_backend_does_not_have_are_refused(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match=message):  # before anything is loaded
         attack_checkpoint("gptq5", "no/such/model", tmp_path / "out", packed=True)
     assert parse("gptq5").name == "gptq5"
-    assert parse("gptq5(backend=llmcompressor)").steps[0].bits == 5  # type: ignore[attr-defined]
+    assert parse("gptq5(backend=llmcompressor)").steps[0].bits == 5

@@ -100,6 +100,6 @@ def test_values_out_of_range_are_named(text: str, message: str) -> None:
 
 def test_choices_are_checked_in_code_too() -> None:
     with pytest.raises(ConfigError, match="did you mean 'wanda'"):
-        Prune(method="wnda")  # type: ignore[arg-type]
+        Prune(method="wnda")
     with pytest.raises(ConfigError, match="did you mean 'forget'"):
-        Prune(calibration="forgot")  # type: ignore[arg-type]
+        Prune(calibration="forgot")

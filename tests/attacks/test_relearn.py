@@ -61,9 +61,9 @@ def test_protocol_defaults() -> None:
     }  # fmt: skip
     assert (Relearn.clip, Relearn.version, Relearn.trains) == (1.0, 1, True)
     (lora,) = parse("lora_relearn50").steps
-    assert (lora.lr, lora.rank, lora.alpha) == (2e-4, 16, 32)  # type: ignore[attr-defined]
+    assert (lora.lr, lora.rank, lora.alpha) == (2e-4, 16, 32)
     (epochs,) = parse("relearn_ep3").steps
-    assert (epochs.epochs, epochs.samples) == (3, 40)  # type: ignore[attr-defined]
+    assert (epochs.epochs, epochs.samples) == (3, 40)
 
 
 @pytest.mark.parametrize("family", [*FAMILY, "relearn_ep"])
@@ -153,7 +153,7 @@ def test_restore_inside_an_abandoned_trajectory_holds(tiny_llama: Any, context: 
     stages = RelearnConst(lr=1e-2).stages(model, context, [1, 3])
     next(stages)
     assert not torch.equal(model.lm_head.weight, before["lm_head.weight"])
-    stages.close()  # type: ignore[attr-defined]
+    stages.close()
     model.load_state_dict(before)
     assert all(torch.equal(value, before[n]) and value.dtype == dtype for n, value in model.state_dict().items())
 

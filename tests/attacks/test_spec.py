@@ -204,7 +204,7 @@ def test_digests_are_equal_exactly_when_specs_are(left: list[Attack], right: lis
 def test_shown_values_are_read_back(value: Any) -> None:
     import ast
 
-    assert _literal(ast.parse(f"f(x={_show(value)})", mode="eval").body.keywords[0].value) == value  # type: ignore[attr-defined]
+    assert _literal(ast.parse(f"f(x={_show(value)})", mode="eval").body.keywords[0].value) == value
 
 
 @given(st.text(alphabet="gptqrelearn48_()+=,'\" .1e-", max_size=25))

@@ -40,7 +40,7 @@ def saved(cast: dict[str, Entry], tmp_path: Path) -> dict[str, Path]:
     return {name: entry.save(tmp_path / "in" / name).parent for name, entry in cast.items()}
 
 
-def run(app, *arguments: object, code: int = 0) -> str:  # type: ignore[no-untyped-def]
+def run(app, *arguments: object, code: int = 0) -> str:
     done = CliRunner().invoke(app, [str(a) for a in arguments])
     assert done.exit_code == code, (done.output, done.exception)
     return done.output
@@ -118,7 +118,7 @@ def test_gate_calibrate(saved: dict[str, Path], tmp_path: Path) -> None:
 
 
 def test_bad_input_is_one_sentence(saved: dict[str, Path], root: Path, tmp_path: Path) -> None:
-    def refused(app, *arguments: object) -> str:  # type: ignore[no-untyped-def]
+    def refused(app, *arguments: object) -> str:
         with pytest.raises(RubError) as told:
             CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
         assert "\n" not in str(told.value)

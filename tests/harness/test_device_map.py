@@ -21,7 +21,7 @@ CORPORA = Corpora(
     Corpus("toy/forget", tuple(Example(f"the old baker sang in the blue tower {n}") for n in range(8))),
     Corpus("toy/retain", tuple(Example(f"who wrote the new iron in a river {n}") for n in range(8))),
 )
-TOY = Suite("toy", "1", (), lambda data_dir: None, lambda source: CORPORA, ("none",))  # type: ignore[arg-type,return-value]  # no source needed
+TOY = Suite("toy", "1", (), lambda data_dir: None, lambda source: CORPORA, ("none",))  # no source needed
 SHORT = {
     **{family: f"{family}2(lr=0.001)" for family in ("relearn", "relearn_const", "relearn_split", "finetune")},
     "relearn_retain": "relearn2_retain(lr=0.001)",
@@ -43,7 +43,9 @@ def attacked(lm: Any, spec: str) -> dict[str, torch.Tensor]:
     """The weights under the attack; the session has restored them afterwards."""
     seen: dict[str, torch.Tensor] = {}
     session = AttackSession(lm)
-    session._ask = lambda instances, bar: seen.update(state(lm.model)) or [None] * len(instances)  # type: ignore[method-assign]  # look instead of asking
+    session._ask = lambda instances, bar: (
+        seen.update(state(lm.model)) or [None] * len(instances)
+    )  # look instead of asking
     session.run([SimpleNamespace(rub=Tag(Plan(parse(spec), TOY), "token_scores"), args=("", {}))])
     return seen
 

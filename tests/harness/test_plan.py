@@ -26,7 +26,7 @@ def scored(suite: str, leaf: str, attack: str = "relearn_split20", data_dir: str
 def test_only_chapters_that_were_held_out_are_scored(leaf: str) -> None:
     docs, kept, counts = scored("nano_books", leaf)
     forget = SUITES["nano_books"].corpora(SUITES["nano_books"].source(None)).forget
-    parts = plan_attack("relearn_split20", "nano_books").spec.steps[0].halves(forget)  # type: ignore[attr-defined]
+    parts = plan_attack("relearn_split20", "nano_books").spec.steps[0].halves(forget)
     relearned = {example.cluster for example in parts.shown.examples}
     assert counts == {"shown": len(docs) - len(kept), "held_out": len(kept), "untraced": 0}
     assert 0 < len(kept) < len(docs)
@@ -37,7 +37,7 @@ def test_only_chapters_that_were_held_out_are_scored(leaf: str) -> None:
 def test_an_answer_that_any_relearned_text_gives_away_is_not_scored() -> None:
     docs, kept, counts = scored("nano_books", "knowmem_forget")
     forget = SUITES["nano_books"].corpora(SUITES["nano_books"].source(None)).forget
-    parts = plan_attack("relearn_split20", "nano_books").spec.steps[0].halves(forget)  # type: ignore[attr-defined]
+    parts = plan_attack("relearn_split20", "nano_books").spec.steps[0].halves(forget)
     assert 0 < len(kept) == counts["held_out"] < len(docs)
     assert not [doc for doc in kept if any(doc["answer"] in text for text in parts.shown.texts)]
 

@@ -20,7 +20,7 @@ CORPORA = Corpora(
     Corpus("toy/forget", tuple(Example(text) for text in FORGET)),
     Corpus("toy/retain", tuple(Example(text) for text in RETAIN)),
 )
-TOY = Suite("toy", "1", (), lambda data_dir: None, lambda source: CORPORA, ("none",))  # type: ignore[arg-type,return-value]  # no source needed
+TOY = Suite("toy", "1", (), lambda data_dir: None, lambda source: CORPORA, ("none",))  # no source needed
 
 SHORT = {
     "relearn": "relearn2(lr=0.001)",
@@ -50,7 +50,9 @@ def test_weights_come_back(tiny_lm: Any, family: str, dtype: Any, tied: bool) ->
     plan = Plan(parse(spec_of(family)), TOY)
     before, during = state(lm.model), {}
     session = AttackSession(lm)
-    session._ask = lambda instances, bar: during.update(state(lm.model)) or [None] * len(instances)  # type: ignore[method-assign]  # look instead of asking
+    session._ask = lambda instances, bar: (
+        during.update(state(lm.model)) or [None] * len(instances)
+    )  # look instead of asking
 
     try:
         session.run([SimpleNamespace(rub=Tag(plan, "token_scores"), args=("", {}))])

@@ -28,14 +28,14 @@ LEVELS = ([0.1, 0.15, 0.3, 0.45, 0.55], [0.8, 0.75, 0.8, 0.8, 0.8])
 
 
 def gated(attack: str = "relearn50", margin: float = 0.05, task: str = VERBMEM, worse: str = "up") -> Gated:
-    return Gated(task=task, metric="rougeL_f1", attack=attack, worse=worse, margin=margin)  # type: ignore[arg-type]
+    return Gated(task=task, metric="rougeL_f1", attack=attack, worse=worse, margin=margin)
 
 
 def changed(entry: Entry, task: str, change: Callable[[float, int], float], name: str = "candidate") -> Entry:
     """The same record with other scores for one task, sealed anew."""
     items = entry.items[task]
     scores = {
-        key: tuple(None if v is None else change(v, i) for i, v in enumerate(column))  # type: ignore[arg-type]
+        key: tuple(None if v is None else change(v, i) for i, v in enumerate(column))
         for key, column in items.scores.items()
     }
     return rebuilt(entry, {**entry.items, task: Items(items.doc_hash, items.prompt_hash, items.cluster, scores)}, name)

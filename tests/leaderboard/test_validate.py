@@ -46,7 +46,7 @@ def test_an_honest_record_is_verified(cast: dict[str, Entry], anchors: Anchors) 
 def test_a_polished_value_is_caught_by_its_items(cast: dict[str, Entry], anchors: Anchors) -> None:
     results = list(cast["adam"].record.results)
     i = next(i for i, r in enumerate(results) if r.attack == "relearn50" and r.task == VERBMEM)
-    results[i] = results[i].model_copy(update={"value": results[i].value - 2e-6})  # type: ignore[operator]
+    results[i] = results[i].model_copy(update={"value": results[i].value - 2e-6})
     (message,) = errors(validate(resealed(cast["adam"], results=results), anchors))
     assert f"results.{i} (nano_books_verbmem rougeL_f1 relearn50).value" in message
     assert "its items give" in message

@@ -46,7 +46,7 @@ def test_a_gated_set_says_how_to_get_access(
         raise PermissionError("gated repository")
 
     module = types.ModuleType("datasets")
-    module.load_dataset = load  # type: ignore[attr-defined]
+    module.load_dataset = load
     monkeypatch.setitem(sys.modules, "datasets", module)
     monkeypatch.delenv("RUB_DATA", raising=False)
     with pytest.raises(DataError) as caught:

@@ -105,6 +105,6 @@ def test_refusals() -> None:
         trainable(Net(1.0).requires_grad_(False))
     net = Net(1.0)
     with pytest.raises(ConfigError, match=r"'bf16'.*fp32"):
-        Weights(net, trainable(net), "bf16")  # type: ignore[arg-type]
+        Weights(net, trainable(net), "bf16")
     with Weights(net, trainable(net), "bf16_kahan") as weights, pytest.raises(ConfigError, match="weight_decay 0"):
         weights.around((torch.optim.AdamW(net.parameters(), weight_decay=0.1),))

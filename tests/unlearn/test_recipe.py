@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> Path:
 def test_numbers_as_people_write_them(path: Path) -> None:
     assert load_recipe(path).optimizer["lr"] == 1e-5
     assert load_recipe(path, ["optimizer.lr=2E-4"]).optimizer["lr"] == 2e-4
-    assert load_recipe(path, ["optimizer.lr=1"]).build_optimizer().lr == 1.0  # type: ignore[attr-defined]
+    assert load_recipe(path, ["optimizer.lr=1"]).build_optimizer().lr == 1.0
 
 
 def test_overrides_apply_in_order_and_make_keys(path: Path) -> None:

@@ -42,7 +42,7 @@ def test_packed_checkpoint_is_small_and_lm_eval_loads_it(
     assert (packed["bits"], packed["group_size"], packed["quant_method"]) == (4, 32, "gptq")
     assert not list(Path.cwd().glob("logs/gptq_log*"))
 
-    huggingface = pytest.importorskip("lm_eval.models.huggingface")
+    huggingface = pytest.importorskip("lm_eval.models.huggingface", reason="lm-eval is not in this environment")
     from lm_eval.api.instance import Instance
 
     lm = huggingface.HFLM(pretrained=str(out), gptqmodel=True, device="cpu", batch_size=1)
