@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,25 +10,9 @@ import torch
 from accelerate import dispatch_model
 from accelerate.hooks import AlignDevicesHook
 
-from robust_unlearn_bench.attacks import ATTACKS, AttackSpec, parse
-from robust_unlearn_bench.errors import AttackError, MissingExtraError, ModelError
-from robust_unlearn_bench.harness.plan import Plan
-from robust_unlearn_bench.harness.session import AttackSession, Tag
-from robust_unlearn_bench.suites import Corpora, Corpus, Example, Suite
+from robust_unlearn_bench.attacks import ATTACKS
+from robust_unlearn_bench.errors import AttackError, ModelError
 
-CORPORA = Corpora(
-    Corpus("toy/forget", tuple(Example(f"the old baker sang in the blue tower {n}") for n in range(8))),
-    Corpus("toy/retain", tuple(Example(f"who wrote the new iron in a river {n}") for n in range(8))),
-)
-TOY = Suite("toy", "1", (), lambda data_dir: None, lambda source: CORPORA, ("none",))  # no source needed
-SHORT = {
-    **{family: f"{family}2(lr=0.001)" for family in ("relearn", "relearn_const", "relearn_split", "finetune")},
-    "relearn_retain": "relearn2_retain(lr=0.001)",
-    "relearn_ep": "relearn_ep1(lr=0.001)",
-    "lora_relearn": "lora_relearn2",
-    "gptq": "gptq4(group_size=16,samples=4,length=32)",
-    "prune": "prune50(samples=4,length=32)",
-}
 PARTS = ("model.embed_tokens", "model.layers.0", "model.layers.1", "model.norm", "model.rotary_emb", "lm_head")
 
 
@@ -39,33 +22,14 @@ def dispatched(model: Any, **elsewhere: str) -> Any:
     return dispatch_model(model, places, force_hooks=True, main_device="cpu")
 
 
-def attacked(lm: Any, spec: str) -> dict[str, torch.Tensor]:
-    """The weights under the attack; the session has restored them afterwards."""
-    seen: dict[str, torch.Tensor] = {}
-    session = AttackSession(lm)
-    session._ask = lambda instances, bar: (
-        seen.update(state(lm.model)) or [None] * len(instances)
-    )  # look instead of asking
-    session.run([SimpleNamespace(rub=Tag(Plan(parse(spec), TOY), "token_scores"), args=("", {}))])
-    return seen
-
-
-def state(model: Any) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
-
-
 @pytest.mark.parametrize("family", [family for family in ATTACKS if family != "none"])
-def test_the_same_attack_and_the_same_weights_back(tiny_lm: Any, family: str) -> None:
-    spec = SHORT.get(family) or AttackSpec((ATTACKS[family](),)).name
+def test_the_same_attack_and_the_same_weights_back(tiny_lm: Any, state: Any, attacked: Any, family: str) -> None:
     plain, spread = tiny_lm(), tiny_lm()
     spread._model = dispatched(spread.model)
     hooks = {name: m._hf_hook for name, m in spread.model.named_modules() if hasattr(m, "_hf_hook")}
     assert sum(isinstance(hook, AlignDevicesHook) for hook in hooks.values()) > len(PARTS)
     before = state(spread.model)
-    try:
-        one, two = attacked(plain, spec), attacked(spread, spec)
-    except MissingExtraError as error:
-        pytest.skip(str(error))
+    (one, _), (two, _) = attacked(plain, family), attacked(spread, family)
     assert one.keys() == two.keys()
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert any(not torch.equal(one[name], before[name]) for name in one)
@@ -74,7 +38,7 @@ def test_the_same_attack_and_the_same_weights_back(tiny_lm: Any, family: str) ->
     assert {name: m._hf_hook for name, m in spread.model.named_modules() if hasattr(m, "_hf_hook")} == hooks
 
 
-def test_an_offloaded_model_is_refused(tiny_lm: Any, tmp_path: Path) -> None:
+def test_an_offloaded_model_is_refused(tiny_lm: Any, attacked: Any, tmp_path: Path) -> None:
     lm = tiny_lm()
     places = dict.fromkeys(PARTS, "cpu") | {"model.layers.1": "disk"}
     lm._model = dispatch_model(lm.model, places, offload_dir=tmp_path, main_device="cpu")
