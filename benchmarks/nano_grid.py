@@ -3,10 +3,11 @@
     python benchmarks/nano_grid.py --target DIR --retrain DIR --out DIR [--suite nano_books] [--cells npo-adam npo-hybrid]
 
 A cell starts in the middle of its ladder of learning rates and climbs while the harmonic mean of forgetting and utility
-rises. Forgetting is 1 − the largest leakage, (value − retrain)/(target − retrain), over the suite's forget metrics;
-utility the mean share of the target's, at most 1. The best model of a cell goes to OUT/models, its recipe with the
-number of trials to OUT/recipes, every trial to OUT/trials.jsonl. Two cells at a time, one core each; a cell that is in
-OUT/recipes is not tuned again. `--first` tunes nothing: it writes the setting at which each cell would start.
+rises, or while nothing is forgotten yet. Forgetting is 1 − the largest leakage, (value − retrain)/(target − retrain), over the suite's forget metrics;
+utility the mean share of the target's, at most 1. The best rung is tried once more with as many passes over the data
+as the hybrid recipe makes: the arm of equal compute. The best model of a cell goes to OUT/models, its recipe with the
+number of trials to OUT/recipes, every trial to OUT/trials.jsonl; what stands there is not tried again. Two cells at a
+time, one core each. `--first` tunes nothing: it writes the setting at which each cell would start.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import multiprocessing
 import os
 import shutil
 import statistics
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -31,20 +33,20 @@ OBJECTIVES: dict[str, Settings] = {
     "grad_diff": {"objective": {"name": "grad_diff"}},
     "simnpo": {"objective": {"name": "simnpo", "beta": 2.5}},
     "rmu": {
-        "objective": {"name": "rmu", "layer": 2, "coefficient": 20.0},
+        "objective": {"name": "rmu", "layer": 2, "coefficient": 50.0},
         "retain": {"name": "activation", "layer": 2},
-        "retain_weight": 10.0,
         "train": [r"model\.layers\.[012]\.mlp\.down_proj\.weight"],
     },
     "dpo": {"objective": {"name": "dpo", "beta": 0.1}},
     "idk": {"objective": {"name": "idk"}},
     "undial": {"objective": {"name": "undial", "strength": 10.0}},
-    "jensun": {"objective": {"name": "jensun"}},
+    "jensun": {"objective": {"name": "jensun"}, "retain": {"name": "jsd"}},
     "ilu": {"objective": {"name": "ilu"}},
 }
 """What a recipe of the objective says, beside the defaults."""
 
-FULL, SIGN, ZEROTH = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4), (1e-5, 3e-5, 1e-4, 3e-4), (3e-6, 1e-5, 3e-5, 1e-4)
+FULL, SIGN = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3), (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
+ZEROTH, PLAIN_ZEROTH = (1e-5, 3e-5, 1e-4, 3e-4), (3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
 
 OPTIMIZERS: dict[str, tuple[int, list[Settings]]] = {
     **{
@@ -52,19 +54,20 @@ OPTIMIZERS: dict[str, tuple[int, list[Settings]]] = {
     },
     **{name: (60, [{"lr": lr} for lr in FULL]) for name in ("muon", "soap", "shampoo")},
     **{name: (60, [{"lr": lr} for lr in SIGN]) for name in ("signadam", "signsgd", "lion")},
-    "sgd": (60, [{"lr": lr} for lr in (3e-2, 1e-1, 3e-1, 1.0)]),
+    "sgd": (60, [{"lr": lr} for lr in (3e-2, 1e-1, 3e-1, 1.0, 3.0)]),
     "ada_zo": (300, [{"lr": lr} for lr in ZEROTH]),
-    "zo_sgd": (300, [{"lr": lr} for lr in (1e-7, 3e-7, 1e-6, 3e-6)]),
-    "hizoo": (240, [{"lr": lr} for lr in (1e-7, 3e-7, 1e-6, 3e-6)]),
+    "zo_sgd": (300, [{"lr": lr} for lr in PLAIN_ZEROTH]),
+    "hizoo": (240, [{"lr": lr} for lr in PLAIN_ZEROTH]),
     "hybrid": (120, [{"lr_fo": lr, "lr_zo": lr / 10, "n_fo": 20, "n_zo": 20} for lr in FULL]),
 }
 """Steps, and a ladder of hyper-parameters, gentle to harsh."""
 
 REFINE: dict[str, list[Settings]] = {
-    "npo-adam": [{"steps": 100}, {"lr": 1.4e-4, "steps": 100}, {"lr": 1.4e-4}],
+    "npo-adam": [{"lr": 1.4e-4}, {"lr": 7e-5}],
     "npo-hybrid": [{"lr_zo": 3e-5}, {"lr_fo": 1.4e-4}, {"lr_fo": 7e-5}],
+    "npo-ada_zo": [{"lr": 5e-5}, {"steps": 600}],
 }
-"""Changes to the best rung that are tried as well, for the two recipes that the demo compares."""
+"""Changes to the best that are tried as well: the two recipes that the demo compares, and one whose rungs are far apart."""
 
 ORDER = [
     *(f"npo-{optimizer}" for optimizer in ("hybrid", "adam", "signadam", "ada_zo", "sam", "adam8bit", "muon", "sgd")),
@@ -74,6 +77,16 @@ ORDER = [
         for optimizer in ("rs", "sophia", "lion", "signsgd", "adam_q8update", "zo_sgd", "hizoo", "soap", "shampoo")
     ),
 ]
+
+
+def cells_of(suite: str) -> list[str]:
+    """All cells; without those that teach refusals where the forget set asks no questions."""
+    from robust_unlearn_bench.objectives import OBJECTIVES as REGISTRY
+    from robust_unlearn_bench.suites import SUITES
+
+    chosen = SUITES[suite]
+    asks = all(example.prompt for example in chosen.corpora(chosen.source(None)).forget.examples)
+    return [cell for cell in ORDER if asks or REGISTRY[cell.partition("-")[0]].companion != "refusal"]
 
 
 def clean(model: Path, suite: str) -> Values:
@@ -88,6 +101,17 @@ def clean(model: Path, suite: str) -> Values:
         for metric in leaf.metrics
         if metric.role in ("forget", "utility")
     }
+
+
+def equal_steps(optimizer: str) -> int:
+    """Steps that cost as many passes as the hybrid's, a backward counted as two forwards."""
+    from robust_unlearn_bench.optimizers.table import GRADES
+
+    def passes(name: str) -> float:
+        cost = GRADES[name].cost
+        return cost.forget_forwards + cost.retain_forwards + 2 * (cost.forget_backwards + cost.retain_backwards)
+
+    return round(OPTIMIZERS["hybrid"][0] * passes("hybrid") / passes(optimizer))
 
 
 def judged(suite: str, values: Values, target: Values, retrain: Values) -> Values:
@@ -133,20 +157,31 @@ def climb(rungs: int) -> Generator[int, bool, None]:
 def tune(task: tuple[str, str, Path, Path, Values, Values]) -> str:
     """One cell, from its first trial to its recipe."""
     suite, cell, target_dir, out, target, retrain = task
-    steps, ladder = OPTIMIZERS[cell.partition("-")[2]]
+    optimizer = cell.partition("-")[2]
+    steps, ladder = OPTIMIZERS[optimizer]
     best: dict[str, Any] = {"score": 0.0}
     tried: list[Settings] = []
+    known = _logged(out / "trials.jsonl")
 
     def attempt(settings: Settings) -> bool:
         nonlocal best
+        if settings in tried:
+            return False
         tried.append(settings)
-        trial = _trial(suite, cell, settings, target_dir, out / "trials" / f"{cell}-{len(tried)}", target, retrain)
-        with (out / "trials.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps({key: trial[key] for key in trial if key not in ("folder", "content")}) + "\n")
-        print(json.dumps({key: trial[key] for key in trial if key not in ("folder", "content", "values")}), flush=True)
+        content = recipe_of(suite, cell, settings)
+        trial = next((old for old in known if old["content"] == content), None)
+        if trial is None:
+            folder = out / "trials" / f"{cell}-{len(tried)}"
+            trial = {"suite": suite, "cell": cell, "settings": settings, "content": content}
+            trial |= _trial(content, suite, target_dir, folder, target, retrain)
+            with (out / "trials.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(trial) + "\n")
+            trial["folder"] = folder
+        print(json.dumps({k: trial[k] for k in trial if k not in ("folder", "content", "values")}), flush=True)
         better = trial["score"] > best["score"]
         best = trial if better else best
-        return bool(better)
+        untouched = best["score"] == trial.get("forgetting") == 0 and trial["utility"] > 0.5
+        return bool(better or untouched)
 
     rungs = climb(len(ladder))
     rung = next(rungs)
@@ -157,35 +192,51 @@ def tune(task: tuple[str, str, Path, Path, Values, Values]) -> str:
         except StopIteration:
             break
     if best["score"]:
-        for change in REFINE.get(cell, ()):
+        for change in ({"steps": equal_steps(optimizer)}, *REFINE.get(cell, ())):
             attempt({**best["settings"], **change})
-        shutil.rmtree(out / "models" / cell, ignore_errors=True)
-        shutil.copytree(best["folder"], out / "models" / cell)
+        _keep(best, out / "models" / cell, target_dir)
         _write(out / "recipes" / f"{cell}.yaml", cell, suite, best, tried)
     for done in (out / "trials").glob(f"{cell}-[0-9]*"):
         shutil.rmtree(done) if done.is_dir() else done.unlink()
     return cell
 
 
-def _trial(
-    suite: str, cell: str, settings: Settings, model: Path, folder: Path, target: Values, retrain: Values
-) -> dict[str, Any]:
+def _logged(path: Path) -> list[dict[str, Any]]:
+    """Trials of earlier runs."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+def _keep(best: dict[str, Any], folder: Path, target: Path) -> None:
+    """The model of the best trial; made again where only the trial's figures are left."""
+    from robust_unlearn_bench.unlearn.unlearning import unlearn
+
+    shutil.rmtree(folder, ignore_errors=True)
+    if "folder" in best:
+        shutil.copytree(best["folder"], folder)
+    else:
+        unlearn(_file(best["content"], folder.with_name(f"{folder.name}.yaml")), target, folder)
+
+
+def _file(content: Settings, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def _trial(content: Settings, suite: str, model: Path, folder: Path, target: Values, retrain: Values) -> dict[str, Any]:
     """Unlearn once and look at the result."""
     from robust_unlearn_bench.errors import RubError
     from robust_unlearn_bench.unlearn.unlearning import unlearn
 
-    content = recipe_of(suite, cell, settings)
     shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    file = folder.with_name(f"{folder.name}.yaml")
-    file.write_text(yaml.safe_dump(content), encoding="utf-8")
-    trial = {"suite": suite, "cell": cell, "settings": settings, "folder": folder, "content": content}
+    begun = time.perf_counter()
     try:
-        unlearn(file, model, folder)
+        unlearn(_file(content, folder.with_name(f"{folder.name}.yaml")), model, folder)
+        seconds = round(time.perf_counter() - begun, 1)
         values = clean(folder, suite)
-        return {**trial, "values": values, **judged(suite, values, target, retrain)}
+        return {"seconds": seconds, "values": values, **judged(suite, values, target, retrain)}
     except RubError as error:
-        return {**trial, "score": 0.0, "failed": str(error)}
+        return {"score": 0.0, "failed": str(error)}
 
 
 def _write(path: Path, cell: str, suite: str, best: dict[str, Any], tried: list[Settings]) -> None:
@@ -236,16 +287,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--suite", default="nano_books")
     parser.add_argument("--first", action="store_true", help="only write first settings to OUT/recipes")
-    parser.add_argument("--cells", nargs="*", default=ORDER)
+    parser.add_argument("--cells", nargs="*")
     told = parser.parse_args()
+    cells = told.cells or cells_of(told.suite)
     if told.first:
-        write_first_settings(told.suite, told.cells, told.out / "recipes")
+        write_first_settings(told.suite, cells, told.out / "recipes")
         return
     os.environ["OMP_NUM_THREADS"] = "1"
     ends = [clean(path, told.suite) for path in (told.target, told.retrain)]
     print(json.dumps(dict(zip(("target", "retrain"), ends, strict=True))), flush=True)
-    todo = [cell for cell in told.cells if not (told.out / "recipes" / f"{cell}.yaml").is_file()]
-    tasks = [(told.suite, cell, told.target, told.out, *ends) for cell in todo]
+    tasks = [(told.suite, cell, told.target, told.out, *ends) for cell in cells]
     with multiprocessing.get_context("spawn").Pool(min(2, os.cpu_count() or 1)) as pool:
         for cell in pool.imap_unordered(tune, tasks):
             print(f"{cell} tuned", flush=True)

@@ -21,10 +21,11 @@ class RunFolder:
 
     Args:
         path: the folder; made when absent.
-        identity: what the run depends on; a folder with another identity is refused.
+        identity: what the run depends on; a folder that holds the state of a run with another identity is refused.
 
     Raises:
-        ConfigError: the folder belongs to a run with another recipe, model or data; the message shows the difference.
+        ConfigError: the folder holds the state of a run with another recipe, model or data; the message shows the
+            difference.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
@@ -34,7 +35,7 @@ class RunFolder:
         self.chosen = path / "chosen.pt"
         path.mkdir(parents=True, exist_ok=True)
         told = path / "identity.json"
-        if told.is_file():
+        if told.is_file() and (self.state.is_file() or self.chosen.is_file()):
             changed = _differences(json.loads(told.read_text(encoding="utf-8")), dict(identity))
             if changed:
                 raise ConfigError(

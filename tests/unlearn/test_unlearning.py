@@ -108,14 +108,20 @@ def test_resume_with_a_changed_recipe_shows_the_difference(
     target: Path, files: Any, recipe_file: Any, tmp_path: Path
 ) -> None:
     data = {"forget": files["forget"], "retain": files["retain"]}
+    changed = {"name": "adam", "lr": 2e-3}
 
     def kill(done: int, total: int, what: str) -> None:
-        raise KeyboardInterrupt
+        if done == 3:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        unlearn(recipe_file(), target, tmp_path / "out", progress=kill, **data)
+        unlearn(recipe_file(checkpoint_every=2), target, tmp_path / "out", progress=kill, **data)
     with pytest.raises(ConfigError, match=r"interrupted run that differs \(recipe\.optimizer\.lr: 0\.001 → 0\.002\)"):
-        unlearn(recipe_file(optimizer={"name": "adam", "lr": 2e-3}), target, tmp_path / "out", **data)
+        unlearn(recipe_file(checkpoint_every=2, optimizer=changed), target, tmp_path / "out", **data)
+
+    with pytest.raises(KeyboardInterrupt):
+        unlearn(recipe_file(), target, tmp_path / "nothing saved", progress=kill, **data)
+    unlearn(recipe_file(optimizer=changed), target, tmp_path / "nothing saved", **data)
 
 
 def test_best_checkpoint_is_the_one_that_is_written(target: Path, files: Any, recipe_file: Any, tmp_path: Path) -> None:
