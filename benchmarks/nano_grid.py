@@ -3,11 +3,12 @@
     python benchmarks/nano_grid.py --target DIR --retrain DIR --out DIR [--suite nano_books] [--cells npo-adam npo-hybrid]
 
 A cell starts in the middle of its ladder of learning rates and climbs while the harmonic mean of forgetting and utility
-rises, or while nothing is forgotten yet. Forgetting is 1 − the largest leakage, (value − retrain)/(target − retrain), over the suite's forget metrics;
-utility the mean share of the target's, at most 1. The best rung is tried once more with as many passes over the data
-as the hybrid recipe makes: the arm of equal compute. The best model of a cell goes to OUT/models, its recipe with the
-number of trials to OUT/recipes, every trial to OUT/trials.jsonl; what stands there is not tried again. Two cells at a
-time, one core each. `--first` tunes nothing: it writes the setting at which each cell would start.
+rises, or while nothing is forgotten yet. Forgetting is 1 − the largest leakage, (value − retrain)/(target − retrain),
+over the suite's forget metrics; utility the mean share of the target's, at most 1. The best rung is tried once more
+with as many passes over the data as the hybrid recipe makes: the arm of equal compute. The best model of a cell goes to
+OUT/models, its recipe with the number of trials to OUT/recipes, every trial to OUT/trials.jsonl; what stands there is
+not tried again. Two cells at a time, one core each. `--first` tunes nothing: it writes the setting at which each cell
+would start.
 """
 
 from __future__ import annotations
@@ -33,15 +34,17 @@ OBJECTIVES: dict[str, Settings] = {
     "grad_diff": {"objective": {"name": "grad_diff"}},
     "simnpo": {"objective": {"name": "simnpo", "beta": 2.5}},
     "rmu": {
-        "objective": {"name": "rmu", "layer": 2, "coefficient": 50.0},
+        "objective": {"name": "rmu", "layer": 2, "coefficient": 30.0},
         "retain": {"name": "activation", "layer": 2},
-        "train": [r"model\.layers\.[012]\.mlp\.down_proj\.weight"],
+        "retain_weight": 2.0,
+        "train": [r"model\.layers\.[012]\.mlp\..*"],
     },
     "dpo": {"objective": {"name": "dpo", "beta": 0.1}},
     "idk": {"objective": {"name": "idk"}},
     "undial": {"objective": {"name": "undial", "strength": 10.0}},
     "jensun": {"objective": {"name": "jensun"}, "retain": {"name": "jsd"}},
     "ilu": {"objective": {"name": "ilu"}},
+    "lat": {"objective": {"name": "lat", "layer": 1}},
 }
 """What a recipe of the objective says, beside the defaults."""
 
@@ -61,6 +64,13 @@ OPTIMIZERS: dict[str, tuple[int, list[Settings]]] = {
     "hybrid": (120, [{"lr_fo": lr, "lr_zo": lr / 10, "n_fo": 20, "n_zo": 20} for lr in FULL]),
 }
 """Steps, and a ladder of hyper-parameters, gentle to harsh."""
+
+HIGH = (4e-4, 8e-4, 1.6e-3, 3.2e-3)
+LADDERS: dict[str, list[Settings]] = {
+    "rmu-adam": [{"lr": lr} for lr in HIGH],
+    "rmu-hybrid": [{"lr_fo": lr, "lr_zo": lr / 10, "n_fo": 20, "n_zo": 20} for lr in HIGH],
+}
+"""Ladders of cells that need other rates: RMU moves the states of all text before it can tell forget from retain."""
 
 REFINE: dict[str, list[Settings]] = {
     "npo-adam": [{"lr": 1.4e-4}, {"lr": 7e-5}],
@@ -159,6 +169,7 @@ def tune(task: tuple[str, str, Path, Path, Values, Values]) -> str:
     suite, cell, target_dir, out, target, retrain = task
     optimizer = cell.partition("-")[2]
     steps, ladder = OPTIMIZERS[optimizer]
+    ladder = LADDERS.get(cell, ladder)
     best: dict[str, Any] = {"score": 0.0}
     tried: list[Settings] = []
     known = _logged(out / "trials.jsonl")
@@ -266,7 +277,7 @@ def write_first_settings(suite: str, cells: list[str], folder: Path) -> None:
         path = folder / f"{cell}.yaml"
         if not path.is_file():
             steps, ladder = OPTIMIZERS[cell.partition("-")[2]]
-            settings = {**ladder[1], "steps": steps}
+            settings = {**LADDERS.get(cell, ladder)[1], "steps": steps}
             _write(path, cell, suite, {"settings": settings, "content": recipe_of(suite, cell, settings)}, [])
 
 

@@ -54,6 +54,14 @@ class View(Protocol):
         """[batch, seq, width]: output of decoder layer `layer`, from 0."""
         ...
 
+    def shifted(self, layer: int, by: Tensor) -> View:
+        """The model with `by` ([batch, seq, width]) added to the output of decoder layer `layer`, from 0."""
+        ...
+
+    def gradient(self, loss: Tensor, point: Tensor) -> Tensor:
+        """∂loss/∂point; nothing is added to the gradients of the parameters."""
+        ...
+
 
 class Objective(Protocol):
     """Hyper-parameters of one objective: a frozen dataclass.
@@ -96,6 +104,7 @@ OBJECTIVES: Registry[Callable[..., Objective]] = Registry(
         "undial": f"{_HERE}.undial:UNDIAL",
         "jensun": f"{_HERE}.jensun:JensUn",
         "ilu": f"{_HERE}.ilu:ILU",
+        "lat": f"{_HERE}.lat:LAT",
     },
 )
 """Forget loss → hyper-parameter class."""

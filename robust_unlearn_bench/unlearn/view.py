@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from ..errors import ModelError
 from ..objectives.objective import BatchLike
@@ -48,15 +51,48 @@ class ModelView:
         self.model = model
         self.compute = compute
         self.count = count or Count()
+        self._shift: tuple[int, Tensor] | None = None
+        self._placed: list[RemovableHandle] = []
+
+    def shifted(self, layer: int, by: Tensor) -> ModelView:
+        """The model with `by` ([batch, seq, width]) added to the output of decoder layer `layer`, from 0."""
+        view = copy.copy(self)
+        view._shift = layer, by
+        return view
+
+    def gradient(self, loss: Tensor, point: Tensor) -> Tensor:
+        """∂loss/∂point; nothing is added to the gradients of the parameters."""
+        self.count.backwards += self.count.share
+        return torch.autograd.grad(loss, point)[0]
+
+    def _place(self) -> None:
+        """Put this view's shift in the place of the last pass's.
+
+        A shift stays until the next pass: layers that are recomputed in the backward pass must meet it again.
+        """
+        while self._placed:
+            self._placed.pop().remove()
+        if self._shift is None:
+            return
+        layer, by = self._shift
+
+        def add(module: nn.Module, inputs: Any, output: Any) -> Any:
+            if isinstance(output, tuple):
+                return (output[0] + by.to(output[0].dtype), *output[1:])
+            return output + by.to(output.dtype)
+
+        self._placed.append(decoder_layer(self.model, layer).register_forward_hook(add))
 
     def logits(self, batch: BatchLike) -> Tensor:
         """[batch, seq, vocab], in the dtype that the model computes in."""
+        self._place()
         self.count.forwards += self.count.share
         with self.compute():
             return cast(Tensor, self.model(input_ids=batch.input_ids, use_cache=False).logits)
 
     def hidden(self, batch: BatchLike, layer: int) -> Tensor:
         """[batch, seq, width]: output of decoder layer `layer`, from 0; the layers above are not computed."""
+        self._place()
         self.count.forwards += self.count.share
         caught: list[Tensor] = []
         sharded = hasattr(self.model, "set_requires_gradient_sync")  # FSDP2 counts on whole passes

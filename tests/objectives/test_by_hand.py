@@ -214,6 +214,9 @@ def test_ilu_adds_its_penalty_to_the_base(rows: Any, table: Any, outputs: Any) -
         ("undial", {"strength": 0.0}, "undial has strength=0.0"),
         ("jensun", {"refusal": ""}, "jensun has refusal=''"),
         ("ilu", {"weight": 0.0}, "ilu has weight=0.0"),
+        ("lat", {"layer": -1}, "lat has layer=-1"),
+        ("lat", {"radius": 0.0}, "lat has radius=0.0"),
+        ("lat", {"inner_steps": 0}, "lat has inner_steps=0"),
     ],
 )
 def test_bad_hyper_parameters(name: str, options: dict[str, Any], message: str) -> None:

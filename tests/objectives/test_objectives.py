@@ -122,5 +122,6 @@ def test_order_of_the_batch_changes_nothing(setting: Any, shuffled: Any) -> None
 
 
 def test_every_registered_loss_is_tested_here() -> None:
-    assert {name for registry, name, _ in CASES if registry is OBJECTIVES} == set(OBJECTIVES)
+    elsewhere = {"lat"}  # asks for more than outputs: test_lat.py
+    assert {name for registry, name, _ in CASES if registry is OBJECTIVES} == set(OBJECTIVES) - elsewhere
     assert {name for registry, name, _ in CASES if registry is RETAIN_LOSSES} == set(RETAIN_LOSSES)

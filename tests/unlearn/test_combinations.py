@@ -16,6 +16,7 @@ from robust_unlearn_bench.objectives import OBJECTIVES
 from robust_unlearn_bench.optimizers import GRADES, OPTIMIZERS
 from robust_unlearn_bench.suites.suite import Corpora, Corpus, Example
 from robust_unlearn_bench.unlearn import load_recipe, recipe_names
+from robust_unlearn_bench.unlearn.data import corpora_for
 from robust_unlearn_bench.unlearn.recipe import Recipe
 from robust_unlearn_bench.unlearn.run import UnlearningRun
 from robust_unlearn_bench.unlearn.state import RunFolder
@@ -66,7 +67,7 @@ def test_every_objective_starts(
     for objective in sorted(OBJECTIVES):
         model.load_state_dict(start)
         recipe = Recipe(
-            objective={"name": objective, **({"layer": 1} if objective == "rmu" else {})},
+            objective={"name": objective, **({"layer": 1} if objective in ("rmu", "lat") else {})},
             optimizer={"name": optimizer, **({"n_fo": 1, "n_zo": 1} if optimizer == "hybrid" else {})},
             steps=2,
             batch_size=2,
@@ -105,9 +106,19 @@ def eight_layers(tiny_tokenizer: Any) -> Callable[[], Any]:
 
 
 @pytest.mark.parametrize("suite", sorted({name.split("/")[0] for name in recipe_names()}))
-def test_recipes_start_on_real_tofu_rows(
-    eight_layers: Callable[[], Any], tiny_tokenizer: Any, rows: Corpora, tmp_path: Path, suite: str
+def test_recipes_start(
+    eight_layers: Callable[[], Any],
+    tiny_tokenizer: Any,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    suite: str,
 ) -> None:
+    """On the first texts of their suite where they come with the package, else on real TOFU rows."""
+    if suite.startswith("nano_"):
+        own = corpora_for(suite, None, None)
+        text = Corpora(*(Corpus(side.name, side.examples[:4]) for side in (own.forget, own.retain)))
+    else:
+        text = request.getfixturevalue("rows")
     for name in recipe_names():
         if name.startswith(f"{suite}/"):
             published = load_recipe(name)
@@ -115,4 +126,4 @@ def test_recipes_start_on_real_tofu_rows(
             if published.optimizer["name"] == "hybrid":
                 short += ["optimizer.n_fo=1", "optimizer.n_zo=1"]
             if available(published.optimizer["name"]):
-                starts(load_recipe(name, short), eight_layers(), tiny_tokenizer, rows, tmp_path / name)
+                starts(load_recipe(name, short), eight_layers(), tiny_tokenizer, text, tmp_path / name)

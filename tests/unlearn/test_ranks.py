@@ -65,6 +65,7 @@ RULES: dict[str, dict[str, Any]] = {
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "lora": ({"lora": {"rank": 2}}, "recipe key lora merges its adapter"),
+    "lat": ({"objective": {"name": "lat", "layer": 0}}, "objective lat looks for gradients of hidden states"),
     "kahan": ({"precision": "bf16_kahan"}, "precision bf16_kahan puts other tensors"),
     "muon": ({"optimizer": {"name": "muon"}}, "optimizer muon needs whole tensors"),
     "q8": ({"optimizer": {"name": "adam_q8update"}}, "optimizer adam_q8update needs whole tensors"),
