@@ -55,6 +55,7 @@ OPTIMIZERS: dict[str, tuple[int, list[Settings]]] = {
     **{
         name: (60, [{"lr": lr} for lr in FULL]) for name in ("adam", "adam8bit", "adam_q8update", "sam", "rs", "sophia")
     },
+    "tar": (60, [{"lr": lr, "inner_lr": 1e-4} for lr in FULL]),
     **{name: (60, [{"lr": lr} for lr in FULL]) for name in ("muon", "soap", "shampoo")},
     **{name: (60, [{"lr": lr} for lr in SIGN]) for name in ("signadam", "signsgd", "lion")},
     "sgd": (60, [{"lr": lr} for lr in (3e-2, 1e-1, 3e-1, 1.0, 3.0)]),
@@ -84,7 +85,18 @@ ORDER = [
     *(f"{objective}-{optimizer}" for objective in OBJECTIVES if objective != "npo" for optimizer in ("adam", "hybrid")),
     *(
         f"npo-{optimizer}"
-        for optimizer in ("rs", "sophia", "lion", "signsgd", "adam_q8update", "zo_sgd", "hizoo", "soap", "shampoo")
+        for optimizer in (
+            "rs",
+            "tar",
+            "sophia",
+            "lion",
+            "signsgd",
+            "adam_q8update",
+            "zo_sgd",
+            "hizoo",
+            "soap",
+            "shampoo",
+        )
     ),
 ]
 

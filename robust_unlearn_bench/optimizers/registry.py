@@ -48,6 +48,7 @@ OPTIMIZERS: Registry[Callable[..., OptimizerConfig]] = Registry(
         "lion": f"{_HERE}.lion:Lion",
         "sam": f"{_HERE}.smoothed:SAM",
         "rs": f"{_HERE}.smoothed:RS",
+        "tar": f"{_HERE}.smoothed:TAR",
         "zo_sgd": f"{_HERE}.zeroth_order:ZOSGD",
         "ada_zo": f"{_HERE}.ada_zo:AdaZO",
         "hizoo": f"{_HERE}.hizoo:HiZOO",

@@ -29,6 +29,10 @@ class Closures(Protocol):
         """Retain loss on the step's batch (0 when the run has none)."""
         ...
 
+    def relearn(self, backward: bool) -> float:
+        """Cross-entropy of the step's forget text: what a relearning attack lowers."""
+        ...
+
     def sampled(self, backward: bool, seed: int) -> tuple[float, int]:
         """Cross-entropy on labels drawn from the model itself, over both batches, and the number of labels."""
         ...

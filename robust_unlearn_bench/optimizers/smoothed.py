@@ -1,4 +1,4 @@
-"""Robust first order: the forget gradient is taken not at the weights but around them (SAM, randomized smoothing)."""
+"""Robust first order: the forget gradient is taken not at the weights but around them (SAM, smoothing, reduced TAR)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .directions import Direction
 from .perturbation import moved_, restored
 from .rule import Closures, GradientRule, Parameters, Rule, total_norm
 
-__all__ = ["RS", "SAM"]
+__all__ = ["RS", "SAM", "TAR"]
 
 
 def _forget_gradients(closures: Closures, parameters: Parameters) -> None:
@@ -61,6 +61,27 @@ class _Smoothed:
         for p in parameters.values():
             if p.grad is not None:
                 p.grad.div_(self.samples)
+        closures.retain(backward=True)
+        return total_norm(parameters)
+
+
+class _Tampered:
+    """The forget gradient where K steps of sign descent on the forget text's cross-entropy end; retain's at w."""
+
+    def __init__(self, inner_steps: int, inner_lr: float) -> None:
+        self.inner_steps = inner_steps
+        self.inner_lr = inner_lr
+
+    def __call__(self, closures: Closures, parameters: Parameters, step: int) -> Tensor:
+        with restored(parameters):
+            for _ in range(self.inner_steps):
+                for p in parameters.values():
+                    p.grad = None
+                closures.relearn(backward=True)
+                for p in parameters.values():
+                    if p.grad is not None:
+                        moved_(p, p, p.grad.float().sign(), -self.inner_lr)
+            _forget_gradients(closures, parameters)
         closures.retain(backward=True)
         return total_norm(parameters)
 
@@ -116,3 +137,33 @@ class RS:
         """N forget gradients and one retain gradient into AdamW."""
         update = adamw([*parameters.values()], self.lr, (0.9, 0.999), 1e-8)
         return GradientRule(parameters, _Smoothed(self.samples, self.sigma, seed), update, clip=clip)
+
+
+@dataclass(frozen=True, slots=True)
+class TAR:
+    """Tamper-resistant meta-learning, reduced, into AdamW.
+
+    Attributes:
+        lr: of AdamW.
+        inner_steps: K, of the simulated attack.
+        inner_lr: how far each of them moves every weight, as Adam's first step does at this rate.
+
+    Source: Tamirisa et al. 2024, "Tamper-resistant safeguards for open-weight LLMs", with its first-order gradient: the
+        one at the attacked weights is applied at the weights.
+    Departs: reduced. K is small (64 there), the one attack relearns the step's own forget batch by sign descent
+        (AdamW on several data sets there), the recipe's forget loss takes the place of their entropy loss, the
+        recipe's retain loss that of their retain term, and there is no random mapping to begin with.
+    """
+
+    name: ClassVar[str] = "tar"
+    lr: float = 1e-5
+    inner_steps: int = 4
+    inner_lr: float = 1e-5
+
+    def __post_init__(self) -> None:
+        positive(self.name, lr=self.lr, inner_steps=self.inner_steps, inner_lr=self.inner_lr)
+
+    def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
+        """K attack gradients, one forget and one retain gradient into AdamW."""
+        update = adamw([*parameters.values()], self.lr, (0.9, 0.999), 1e-8)
+        return GradientRule(parameters, _Tampered(self.inner_steps, self.inner_lr), update, clip=clip)

@@ -78,6 +78,7 @@ GRADES: Mapping[str, Graded] = {
     "lion": Graded("compressed", "w −= η·sign(β1·m + (1 − β1)·g)", 4, 0, True, _BACKPROPAGATION),
     "sam": Graded("smoothed", "Adam, forget gradient at w + ρ·g_f/‖g_f‖", 8, 4, True, Cost(2, 2, 1, 1)),
     "rs": Graded("smoothed", "Adam, forget gradient averaged over w + δ", 8, 4, True, Cost(3, 3, 1, 1)),
+    "tar": Graded("smoothed", "Adam, forget gradient after K steps of relearning", 8, 4, True, Cost(5, 5, 1, 1)),
     "zo_sgd": Graded("zeroth", "w −= η·c·z", 0, 4, False, _TWO_LOSSES),
     "ada_zo": Graded("zeroth", "w −= η·m / √(v + ζ), v of m²", 8, 4, False, _TWO_LOSSES),
     "hizoo": Graded("zeroth", "w −= η·c·h^-½·z", 4, 4, False, Cost(3, 0, 3, 0)),

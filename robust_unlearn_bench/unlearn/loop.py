@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..errors import TrainingError
-from ..objectives.masking import scored
+from ..objectives.masking import mean_scored, scored, token_logprobs
 from ..optimizers.rule import Rule
 from ..seeding import seed_of
 from .batching import Batch, Batches
@@ -86,6 +86,16 @@ class StepClosures:
     def retain(self, backward: bool) -> float:
         """Weighted retain loss, 0 when there is none."""
         return self._loss("retain", backward) if "retain" in self.terms else 0.0
+
+    def relearn(self, backward: bool) -> float:
+        """Cross-entropy of the step's forget text; with `backward` its gradient is added to `.grad`."""
+        total = 0.0
+        for part, share in self._parts(self._batches["forget"], "token"):
+            with torch.set_grad_enabled(backward):
+                logp = token_logprobs(self.view.logits(part), part.labels)
+                loss = -mean_scored(logp, part.labels) * share
+            total += self._finish("forget", loss, part, backward)
+        return total
 
     def sampled(self, backward: bool, seed: int) -> tuple[float, int]:
         """Cross-entropy on labels that the model itself draws at every scored position, and their number."""

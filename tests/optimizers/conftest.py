@@ -11,7 +11,7 @@ from torch.nn import Parameter
 
 
 class Quadratic:
-    """forget = ½ Σ a·(w − 1)², retain = ½ Σ b·w²; counts its evaluations.
+    """forget = ½ Σ a·(w − 1)², retain = ½ Σ b·w²; relearn = ½ Σ b·(w + 1)²; counts its evaluations.
 
     Args:
         parameters: by name.
@@ -31,6 +31,9 @@ class Quadratic:
 
     def retain(self, backward: bool) -> float:
         return self._loss(lambda n, w: 0.5 * (self.b[n] * w.square()).sum(), backward)
+
+    def relearn(self, backward: bool) -> float:
+        return self._loss(lambda n, w: 0.5 * (self.b[n] * (w + 1).square()).sum(), backward)
 
     def sampled(self, backward: bool, seed: int) -> tuple[float, int]:
         return self._loss(lambda n, w: (self.a[n] * w).sum(), backward), 4

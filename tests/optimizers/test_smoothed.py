@@ -9,7 +9,7 @@ import torch
 
 from robust_unlearn_bench.optimizers import configure
 from robust_unlearn_bench.optimizers.directions import Direction
-from robust_unlearn_bench.optimizers.smoothed import _Sharpest, _Smoothed
+from robust_unlearn_bench.optimizers.smoothed import _Sharpest, _Smoothed, _Tampered
 
 
 def start_of(losses: Any) -> dict[str, torch.Tensor]:
@@ -41,7 +41,21 @@ def test_rs_averages_forget_gradients_around_and_takes_the_retain_gradient_at_ho
     assert (losses.forwards, losses.backwards) == (4, 4)
 
 
-@pytest.mark.parametrize("name", ["sam", "rs"])
+def test_tar_takes_the_forget_gradient_where_relearning_ends_and_the_retain_gradient_at_home(quadratic: Any) -> None:
+    """Sign descent on ½·b·(w + 1)²: every weight walks to −1 by .01 a step (and would turn round there)."""
+    losses = quadratic()
+    w = start_of(losses)
+    _Tampered(inner_steps=3, inner_lr=0.01)(losses, losses.parameters, 0)
+    for n, p in losses.parameters.items():
+        attacked = w[n]
+        for _ in range(3):
+            attacked = attacked - 0.01 * (losses.b[n] * (attacked + 1)).sign()
+        torch.testing.assert_close(p.grad, losses.a[n] * (attacked - 1) + losses.b[n] * w[n], rtol=1e-5, atol=1e-6)
+        assert torch.equal(p, w[n])
+    assert (losses.forwards, losses.backwards) == (5, 5)
+
+
+@pytest.mark.parametrize("name", ["sam", "rs", "tar"])
 def test_weights_come_back_bit_for_bit_in_bf16_and_after_an_interruption(quadratic: Any, name: str) -> None:
     losses = quadratic(torch.bfloat16)
     w = start_of(losses)
@@ -50,15 +64,16 @@ def test_weights_come_back_bit_for_bit_in_bf16_and_after_an_interruption(quadrat
     for _ in range(20):
         rule.step(losses)
     assert all(torch.equal(p, w[n]) for n, p in losses.parameters.items())
-    forget, calls = losses.forget, []
+    looked = "relearn" if name == "tar" else "forget"
+    loss, calls = getattr(losses, looked), []
 
     def interrupted(backward: bool) -> float:
         calls.append(backward)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return float(forget(backward))
+        return float(loss(backward))
 
-    losses.forget = interrupted
+    setattr(losses, looked, interrupted)
     with pytest.raises(KeyboardInterrupt):
         rule.step(losses)
     assert all(torch.equal(p, w[n]) for n, p in losses.parameters.items())

@@ -40,6 +40,7 @@ def test_passes_of_ten_cycles(quadratic: Any, name: str) -> None:
         return call
 
     losses.forget, losses.retain = counting("forget", losses.forget), counting("retain", losses.retain)
+    losses.relearn = counting("forget", losses.relearn)
     sampled = losses.sampled
 
     def both(backward: bool, seed: int) -> Any:
@@ -72,6 +73,9 @@ def test_state_bytes_per_parameter(name: str) -> None:
 
         def retain(self, backward: bool) -> float:
             return 0.0
+
+        def relearn(self, backward: bool) -> float:
+            return self.forget(backward)
 
         def sampled(self, backward: bool, seed: int) -> tuple[float, int]:
             return self.forget(backward), 4

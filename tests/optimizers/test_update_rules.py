@@ -172,9 +172,9 @@ def test_ada_zo_averages_squares_of_m_not_of_g() -> None:
     assert update.state[p]["v"].item() < 0.02 * 0.05
 
 
-NAMES = ["sgd", "adam", "adam_q8update", "signadam", "signsgd", "lion", "sophia", "muon", "sam", "rs", "zo_sgd",
-         "ada_zo", "hizoo", "hybrid"]  # fmt: skip
-BACKPROPAGATING = NAMES[:10]
+NAMES = ["sgd", "adam", "adam_q8update", "signadam", "signsgd", "lion", "sophia", "muon", "sam", "rs", "tar",
+         "zo_sgd", "ada_zo", "hizoo", "hybrid"]  # fmt: skip
+BACKPROPAGATING = NAMES[:11]
 
 
 @pytest.mark.parametrize("name", NAMES)

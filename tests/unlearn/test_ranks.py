@@ -51,6 +51,7 @@ RULES: dict[str, dict[str, Any]] = {
     "adam8bit": {"optimizer": {"name": "adam8bit", "lr": 1e-3}},
     "signadam": {"optimizer": {"name": "signadam", "lr": 1e-4}},
     "sophia": {"optimizer": {"name": "sophia", "lr": 1e-4, "every": 2}},
+    "tar": {"optimizer": {"name": "tar", "lr": 1e-3, "inner_lr": 1e-3, "inner_steps": 2}, "micro_batch": 1},
     "sam": {"optimizer": {"name": "sam", "lr": 1e-3}, "micro_batch": 1},
     "rs": {"optimizer": {"name": "rs", "lr": 1e-3}, "retain": {"name": "kl"}},
     "ada_zo": {"optimizer": {"name": "ada_zo", "lr": 1e-4}},
