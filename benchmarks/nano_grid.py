@@ -217,8 +217,9 @@ def tune(task: tuple[str, str, Path, Path, Values, Values]) -> str:
     if best["score"]:
         for change in ({"steps": equal_steps(optimizer)}, *REFINE.get(cell, ())):
             attempt({**best["settings"], **change})
-        _keep(best, out / "models" / cell, target_dir)
-        _write(out / "recipes" / f"{cell}.yaml", cell, suite, best, tried)
+        recipe = out / "recipes" / f"{cell}.yaml"
+        _write(recipe, cell, suite, best, tried)
+        _keep(best, recipe, out / "models" / cell, target_dir)
     for done in (out / "trials").glob(f"{cell}-[0-9]*"):
         shutil.rmtree(done) if done.is_dir() else done.unlink()
     return cell
@@ -229,15 +230,20 @@ def _logged(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
 
-def _keep(best: dict[str, Any], folder: Path, target: Path) -> None:
-    """The model of the best trial; made again where only the trial's figures are left."""
+def _keep(best: dict[str, Any], recipe: Path, folder: Path, target: Path) -> None:
+    """The model of the best trial, with what its recipe says of the tuning; made again where only figures are left."""
     from robust_unlearn_bench.unlearn.unlearning import unlearn
 
     shutil.rmtree(folder, ignore_errors=True)
-    if "folder" in best:
-        shutil.copytree(best["folder"], folder)
-    else:
-        unlearn(_file(best["content"], folder.with_name(f"{folder.name}.yaml")), target, folder)
+    if "folder" not in best:
+        unlearn(recipe, target, folder)
+        return
+    shutil.copytree(best["folder"], folder)
+    card = folder / "unlearning.json"
+    tuning = yaml.safe_load(recipe.read_text(encoding="utf-8"))["tuning"]
+    told = {"tuning_trials": tuning["trials"], "tuning_space": tuning["space"], "selected_on": tuning["selected_on"]}
+    content = {**json.loads(card.read_text(encoding="utf-8")), "name": folder.name, **told}
+    card.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def _file(content: Settings, path: Path) -> Path:
@@ -272,11 +278,11 @@ def _write(path: Path, cell: str, suite: str, best: dict[str, Any], tried: list[
         tuning["space"] = {names[key]: sorted({settings[key] for settings in tried}) for key in keys}
         tuning["selected_on"] = "harmonic mean of forgetting and utility, before any attack"
     lines = [f"# {objective} × {optimizer} on {suite}"]
-    lines += [f"{key}: {_flow(value)}" for key, value in best["content"].items()]
-    lines += ["tuning:", *(f"  {key}: {_flow(value)}" for key, value in tuning.items())]
+    lines += [f"{key}: {flow(value)}" for key, value in best["content"].items()]
+    lines += ["tuning:", *(f"  {key}: {flow(value)}" for key, value in tuning.items())]
     if tried:
         expected = [{"metric": k, "value": round(v, 3), "source": "measured"} for k, v in best["values"].items()]
-        lines += ["expected:", *(f"  - {_flow(row)}" for row in expected)]
+        lines += ["expected:", *(f"  - {flow(row)}" for row in expected)]
     said = "Tuned and measured here" if tried else "A first setting, not tuned: measure before you rely on it; tune"
     lines.append(f"source: '{said} with benchmarks/nano_grid.py.'")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -293,7 +299,7 @@ def write_first_settings(suite: str, cells: list[str], folder: Path) -> None:
             _write(path, cell, suite, {"settings": settings, "content": recipe_of(suite, cell, settings)}, [])
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
     return (
         yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000)
         .strip()

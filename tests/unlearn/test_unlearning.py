@@ -234,7 +234,7 @@ def test_passes_agree_with_the_grade_table(target: Path, files: Any, recipe_file
     """Through the real closures, with micro-batches: shares add up to whole passes."""
     from robust_unlearn_bench.optimizers import GRADES
 
-    for name in ("adam", "sam", "rs", "ada_zo"):
+    for name in ("adam", "sam", "rs", "tar", "ada_zo"):
         path = recipe_file(optimizer={"name": name}, objective={"name": "grad_ascent"}, steps=4, micro_batch=3)
         out = unlearn(path, target, tmp_path / name, forget=files["forget"], retain=files["retain"])
         cost = GRADES[name].cost
