@@ -29,6 +29,13 @@ def adamw(
 class Adam:
     """AdamW: m̂ / (√v̂ + eps), with decoupled weight decay (none by default).
 
+    Attributes:
+        lr: learning rate.
+        beta1: of m.
+        beta2: of v.
+        eps: added to the root.
+        weight_decay: of the weights themselves, times lr.
+
     Source: Loshchilov and Hutter 2019, algorithm 2; torch.optim.AdamW.
     Departs: none.
     """
@@ -53,6 +60,9 @@ class Adam:
 @dataclass(frozen=True, slots=True)
 class SGD:
     """w −= lr·g.
+
+    Attributes:
+        lr: learning rate.
 
     Source: torch.optim.SGD without momentum.
     Departs: none.

@@ -21,6 +21,12 @@ __all__ = ["Adam8bit"]
 class Adam8bit:
     """AdamW whose m and v are kept in 8 bits, in blocks of 256 with a scale each; tensors below 4096 entries in 32.
 
+    Attributes:
+        lr: learning rate.
+        beta1: of m.
+        beta2: of v.
+        eps: added to the root.
+
     Source: Dettmers et al. 2022, "8-bit optimizers via block-wise quantization".
     Departs: none. When several processes share the model, blocks and the limit of 4096 are those of each one's part.
     """

@@ -51,6 +51,13 @@ class _QuantisedAdam(TensorUpdate):
 class AdamQ8Update:
     """w ← w − lr·Q8(m̂ / (√v̂ + eps)), Q8 per tensor.
 
+    Attributes:
+        lr: learning rate.
+        beta1: of m.
+        beta2: of v.
+        eps: added to the root.
+        bits: N, of the quantised update.
+
     Source: Lang et al., arXiv 2510.00761, eq. 3 read literally with N = 8. The 8-bit Adam that is usually meant, and
         that its citation names, has 8-bit states: `adam8bit`.
     Departs: the paper does not give the quantiser's grid; here it is symmetric, uniform and one per tensor.

@@ -42,6 +42,11 @@ class _Lion(TensorUpdate):
 class Lion:
     """Lion, without weight decay.
 
+    Attributes:
+        lr: step of every coordinate.
+        beta1: weight of m in the sign.
+        beta2: of m.
+
     Source: Chen et al. 2023, "Symbolic discovery of optimization algorithms", algorithm 2.
     Departs: no weight decay.
     """

@@ -93,6 +93,9 @@ class _SignOfGradient(TensorUpdate):
 class SignSGD:
     """w ← w − lr·sign(g).
 
+    Attributes:
+        lr: step of every coordinate.
+
     Source: Bernstein et al. 2018, "signSGD".
     Departs: none.
     """

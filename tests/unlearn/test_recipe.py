@@ -82,5 +82,5 @@ def test_published_recipe_is_valid_and_says_where_it_comes_from(name: str) -> No
     assert recipe.suite == name.split("/")[0]
     assert recipe.source
     objective, _, optimizer = name.split("/")[1].partition("-")
-    assert recipe.objective["name"].replace("_", "") == objective.split("_")[0] or recipe.objective["name"] == objective
+    assert recipe.objective["name"] == objective
     assert recipe.optimizer["name"] == optimizer.partition("-")[0]

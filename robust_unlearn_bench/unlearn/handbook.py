@@ -1,0 +1,118 @@
+"""docs/unlearning.md, generated from the docstrings of objectives and optimizers: `python -m robust_unlearn_bench.unlearn.handbook`."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..objectives import OBJECTIVES, RETAIN_LOSSES
+from ..optimizers import GRADES, OPTIMIZERS
+from ..optimizers.table import GRADE_WORDS
+
+__all__ = ["handbook"]
+
+PREAMBLE = """\
+# Unlearning
+
+What `rub unlearn` can do, generated from the code. A recipe names an objective, a retain loss and an optimizer; each step
+takes one batch of forget and one of retain text and lowers
+
+    forget_weight · ℓ_forget + retain_weight · ℓ_retain
+
+    rub unlearn nano_books/npo-hybrid --model TARGET --out OUT                  # a published recipe
+    rub unlearn mine.yaml --set objective.beta=0.05 --model TARGET --out OUT    # your own, with a change
+    rub unlearn mine.yaml --forget mine.jsonl --retain rest.jsonl --model TARGET --out OUT    # on your own text
+
+A JSONL line is {"text": …}, {"question": …, "answer": …} or {"prompt": …, "completion": …}. Losses count the tokens of
+completions only, are computed in fp32, and are not changed by padding. Weights and states are fp32 and passes bf16
+autocast unless `precision` says otherwise: `fp32`, `bf16_pure` (small steps are lost in rounding, as in much published
+code), `bf16_kahan` (bf16 with what rounding lost carried along). Clipping scales the estimated gradient to a norm of at
+most `clip`, for every optimizer alike. `OUT/unlearning.json` records passes, the distance that the weights moved, the
+selection rule and the tuning trials; a run with `checkpoint_every` goes on, bit for bit, where it was interrupted.
+
+π is the model, π_ref the model before unlearning, f a forget and r a retain example, CE the mean of −log p over tokens.
+"""
+
+
+def handbook() -> str:
+    """Markdown: every objective, retain loss and optimizer with formula, hyper-parameters and source."""
+    lines = [PREAMBLE, "## Objectives", ""]
+    for name in OBJECTIVES:
+        lines += [f"### `{name}`", "", *_described(OBJECTIVES[name])]
+    lines += ["## Retain losses", ""]
+    for name in RETAIN_LOSSES:
+        lines += [f"### `{name}`", "", *_described(RETAIN_LOSSES[name])]
+    lines += ["## Optimizers", "", *_grades()]
+    for name in GRADES:
+        lines += [f"### `{name}`", "", *_described(OPTIMIZERS[name])]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _grades() -> Iterator[str]:
+    """The grade table: from high to low information about the loss."""
+    yield "F is a forward pass of one batch, B a backward pass (about 2 F); bytes are per parameter, with fp32 states."
+    yield ""
+    yield "| optimizer | grade | update | a step costs | states |"
+    yield "|---|---|---|---|---|"
+    for name, row in GRADES.items():
+        cost = row.cost
+        forward, backward = cost.forget_forwards + cost.retain_forwards, cost.forget_backwards + cost.retain_backwards
+        passes = f"{forward:g} F" + (f" + {backward:g} B" if backward else "")
+        states = "by shape" if row.state_bytes is None else f"{row.state_bytes:g}"
+        copy = f" + {row.extra_bytes:g} in a step" if row.extra_bytes else ""
+        yield f"| `{name}` | {GRADE_WORDS[row.grade]} | `{row.rule.replace('|', chr(92) + '|')}` | {passes} | {states}{copy} |"
+    yield ""
+
+
+def _described(kind: Any) -> Iterator[str]:
+    """A docstring's text, its attributes with types and defaults as a table, its source and departures."""
+    text, attributes, notes = _parsed(inspect.getdoc(kind) or "")
+    yield from (text, "")
+    fields = [field for field in dataclasses.fields(kind) if field.default is not dataclasses.MISSING]
+    if fields:
+        yield from ("| hyper-parameter | default | |", "|---|---|---|")
+        for field in fields:
+            yield f"| `{field.name}` | {_default(field.default)} | {attributes.get(field.name, '').rstrip('.')} |"
+        yield ""
+    for title, said in _notes(kind, notes).items():
+        yield from (f"*{title}:* {said}", "")
+
+
+def _default(value: Any) -> str:
+    """As one writes it in a recipe."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def _notes(kind: Any, notes: dict[str, str]) -> dict[str, str]:
+    """Source and departures of a class, or those of the function beside it that holds its formula."""
+    beside = (member for _, member in inspect.getmembers(inspect.getmodule(kind), inspect.isfunction))
+    for function in beside:
+        if "Source" not in notes and function.__module__ == kind.__module__:
+            notes = _parsed(inspect.getdoc(function) or "")[2]
+    return {title: said for title, said in notes.items() if title in ("Source", "Departs")}
+
+
+def _parsed(doc: str) -> tuple[str, dict[str, str], dict[str, str]]:
+    """Text, attributes, and the sections Source and Departs of a docstring."""
+    blocks = re.split(r"^(Args:|Returns:|Attributes:|Source:|Departs:)", doc, flags=re.MULTILINE)
+    sections = {title.rstrip(":"): body for title, body in zip(blocks[1::2], blocks[2::2], strict=True)}
+    attributes = {
+        name: _joined(said)
+        for name, said in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", sections.pop("Attributes", ""), re.MULTILINE)
+    }
+    return blocks[0].strip(), attributes, {title: _joined(body) for title, body in sections.items()}
+
+
+def _joined(text: str) -> str:
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1] if len(sys.argv) > 1 else "docs/unlearning.md").write_text(handbook(), encoding="utf-8")
