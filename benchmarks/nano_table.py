@@ -62,18 +62,20 @@ def table(board: Any, models: Path) -> str:
     named = {row.record.model.name: row for row in board.rows}
     names = [name for name in ("retrain", "target", *ORDER) if name in named]
     cells = [c.cell for c in (*board.target.forgetting, *board.target.utilities) if c.cell.attack == "none"]
-    titles = [title(cell, board.suite) for cell in cells]
     later = [attack for attack in board.attacks if attack not in SHOWN]
-    head = ["recipe", "passes", "moved", "trials", *titles, *(f"{a}: forgot / useful" for a in later), "score"]
+    head = ["recipe", "trials", "passes", "moved", *SHOWN, *(f"forgot, {a}" for a in later), "useful", "score"]
     lines = [head, ["---"] * len(head)]
     for name in names:
         found = named[name]
         cost = _cost(models / name)
         values = {(c.cell.task, c.cell.metric, c.cell.attack): c.value for c in (*found.forgetting, *found.utilities)}
-        triples = [" / ".join(_percent(values.get((c.task, c.metric, a))) for a in SHOWN) for c in cells]
-        pairs = [f"{_percent(_forgot(found, a))} / {_percent(found.kept([a]))}" for a in later]
-        lines.append([name, *cost, *triples, *pairs, _percent(found.score.value)])
-    legend = f"Metrics: {' / '.join(SHOWN)}, in percent. Passes: forwards + 2 backwards of one batch."
+        shown = [" / ".join(_percent(values.get((c.task, c.metric, a))) for c in cells) for a in SHOWN]
+        forgot = [_percent(_forgot(found, a)) for a in later]
+        lines.append([name, *cost, *shown, *forgot, _percent(found.utility.value), _percent(found.score.value)])
+    legend = (
+        f"{', '.join(SHOWN)}: {' / '.join(title(cell, board.suite) for cell in cells)}. Forgot: 1 − the largest leakage. "
+        "Passes: forwards + 2 backwards of one batch. Moved: ‖Δw‖/‖w‖. In percent, but for trials, passes and moved."
+    )
     return "\n".join(["| " + " | ".join(line) + " |" for line in lines]) + f"\n\n{legend}\n"
 
 
@@ -87,13 +89,13 @@ def _percent(value: float | None) -> str:
 
 
 def _cost(model: Path) -> list[str]:
-    """Passes, relative change of the weights, trials."""
+    """Trials, passes, relative change of the weights."""
     path = model / "unlearning.json"
     if not path.is_file():
         return ["–"] * 3
     card = json.loads(path.read_text(encoding="utf-8"))
     passes, moved = card["forward"] + 2 * card["backward"], card["weight_change"]["relative"]
-    return [f"{passes:.0f}", f"{moved:.3f}", str(card["tuning_trials"])]
+    return [str(card["tuning_trials"]), f"{passes:.0f}", f"{moved:.3f}"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
