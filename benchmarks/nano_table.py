@@ -57,10 +57,10 @@ def expect(recipe: Path, found: Any, suite: str) -> None:
     recipe.write_text("".join([head, "expected:\n", *lines, source.group()]), encoding="utf-8")
 
 
-def table(board: Any, models: Path) -> str:
-    """The rows in the grid's order, anchors first; values in percent."""
+def table(board: Any, models: Path, order: Sequence[str]) -> str:
+    """The rows in this order, anchors first; values in percent."""
     named = {row.record.model.name: row for row in board.rows}
-    names = [name for name in ("retrain", "target", *ORDER) if name in named]
+    names = [name for name in ("retrain", "target", *order) if name in named]
     cells = [c.cell for c in (*board.target.forgetting, *board.target.utilities) if c.cell.attack == "none"]
     later = [attack for attack in board.attacks if attack not in SHOWN]
     head = ["recipe", "trials", "passes", "moved", *SHOWN, *(f"forgot, {a}" for a in later), "useful", "score"]
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         recipe = told.out / "recipes" / f"{found.record.model.name}.yaml"
         if recipe.is_file():
             expect(recipe, found, told.suite)
-    text = table(board, told.out / "models")
+    text = table(board, told.out / "models", ORDER)
     (told.out / "table.md").write_text(text, encoding="utf-8")
     print(text)
     if told.root:
