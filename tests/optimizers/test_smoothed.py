@@ -88,3 +88,29 @@ def test_sam_without_a_gradient_stays(quadratic: Any) -> None:
     _Sharpest(rho=0.3)(losses, losses.parameters, 0)
     for n, p in losses.parameters.items():
         torch.testing.assert_close(p.grad, losses.b[n])
+
+
+def test_relearning_is_the_cross_entropy_of_the_forget_text_however_a_batch_is_cut(
+    tiny_llama: Any, tiny_tokenizer: Any
+) -> None:
+    """What TAR's inner attack lowers: the mean over the batch's scored tokens, whatever the forget loss is."""
+    from robust_unlearn_bench.suites.suite import Example
+    from robust_unlearn_bench.unlearn.batching import Batches
+    from robust_unlearn_bench.unlearn.encoding import encode
+    from robust_unlearn_bench.unlearn.loop import StepClosures, Term
+    from robust_unlearn_bench.unlearn.view import ModelView
+
+    texts = [Example("the old baker sang in the river"), Example("who found it"), Example(" iron", prompt="a tower of")]
+    batches = Batches(encode(texts, tiny_tokenizer, 64), 3, seed=0)
+    model = tiny_llama()
+    view = ModelView(model)
+    logits = view.logits(batches[0])[:, :-1]
+    expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batches[0].labels[:, 1:].flatten())
+    expected.backward()
+    gradient = model.lm_head.weight.grad.clone()
+    for micro_batch in (None, 1):
+        model.zero_grad()
+        closures = StepClosures(view, Term(lambda part: part.labels.sum() * 0.0, batches), micro_batch=micro_batch)
+        closures.seek(0)
+        assert closures.relearn(backward=True) == pytest.approx(float(expected.detach()), rel=1e-5)
+        torch.testing.assert_close(model.lm_head.weight.grad, gradient, rtol=1e-4, atol=1e-6)
