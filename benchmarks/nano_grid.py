@@ -2,13 +2,13 @@
 
     python benchmarks/nano_grid.py --target DIR --retrain DIR --out DIR [--suite nano_books] [--cells npo-adam npo-hybrid]
 
-A cell starts in the middle of its ladder of learning rates and climbs while the harmonic mean of forgetting and utility
-rises, or while nothing is forgotten yet. Forgetting is 1 − the largest leakage, (value − retrain)/(target − retrain),
-over the suite's forget metrics; utility the mean share of the target's, at most 1. The best rung is tried once more
-with as many passes over the data as the hybrid recipe makes: the arm of equal compute. The best model of a cell goes to
-OUT/models, its recipe with the number of trials to OUT/recipes, every trial to OUT/trials.jsonl; what stands there is
-not tried again. Two cells at a time, one core each. `--first` tunes nothing: it writes the setting at which each cell
-would start.
+Every cell tries its whole ladder of learning rates: the harmonic mean of forgetting and utility has several maxima
+along it, and a climb stops at the first. Forgetting is 1 − the largest leakage, (value − retrain)/(target − retrain),
+over the suite's forget metrics; utility the mean share of the target's, at most 1. The best rung is tried once more:
+with as many passes over the data as the hybrid recipe makes (the arm of equal compute), the hybrid's own with a faster
+zeroth-order part. The best model of a cell goes to OUT/models, its recipe with the number of trials to OUT/recipes,
+every trial to OUT/trials.jsonl; what stands there is not tried again. Two cells at a time, one core each. `--first`
+tunes nothing: it writes the second rung of every ladder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import os
 import shutil
 import statistics
 import time
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +47,18 @@ OBJECTIVES: dict[str, Settings] = {
 }
 """What a recipe of the objective says, beside the defaults."""
 
-FULL, SIGN = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3), (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
-ZEROTH, PLAIN_ZEROTH = (1e-5, 3e-5, 1e-4, 3e-4), (3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
+FULL, SIGN = (1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3), (3e-5, 1e-4, 3e-4, 1e-3)
+ZEROTH, PLAIN_ZEROTH = (1e-5, 3e-5, 5e-5, 1e-4), (1e-4, 3e-4, 1e-3, 3e-3)
 
 OPTIMIZERS: dict[str, tuple[int, list[Settings]]] = {
     **{
         name: (60, [{"lr": lr} for lr in FULL]) for name in ("adam", "adam8bit", "adam_q8update", "sam", "rs", "sophia")
     },
     "tar": (60, [{"lr": lr, "inner_lr": 1e-4} for lr in FULL]),
-    **{name: (60, [{"lr": lr} for lr in FULL]) for name in ("muon", "soap", "shampoo")},
+    **{name: (60, [{"lr": lr} for lr in FULL]) for name in ("muon", "soap")},
+    "shampoo": (60, [{"lr": lr} for lr in (1.6e-3, 3.2e-3, 1e-2, 3e-2)]),
     **{name: (60, [{"lr": lr} for lr in SIGN]) for name in ("signadam", "signsgd", "lion")},
-    "sgd": (60, [{"lr": lr} for lr in (3e-2, 1e-1, 3e-1, 1.0, 3.0)]),
+    "sgd": (60, [{"lr": lr} for lr in (3e-2, 1e-1, 3e-1, 1.0)]),
     "ada_zo": (300, [{"lr": lr} for lr in ZEROTH]),
     "zo_sgd": (300, [{"lr": lr} for lr in PLAIN_ZEROTH]),
     "hizoo": (240, [{"lr": lr} for lr in PLAIN_ZEROTH]),
@@ -72,13 +72,6 @@ LADDERS: dict[str, list[Settings]] = {
     "rmu-hybrid": [{"lr_fo": lr, "lr_zo": lr / 10, "n_fo": 20, "n_zo": 20} for lr in HIGH],
 }
 """Ladders of cells that need other rates: RMU moves the states of all text before it can tell forget from retain."""
-
-REFINE: dict[str, list[Settings]] = {
-    "npo-adam": [{"lr": 1.4e-4}, {"lr": 7e-5}],
-    "npo-hybrid": [{"lr_zo": 3e-5}, {"lr_fo": 1.4e-4}, {"lr_fo": 7e-5}],
-    "npo-ada_zo": [{"lr": 5e-5}, {"steps": 600}],
-}
-"""Changes to the best that are tried as well: the two recipes that the demo compares, and one whose rungs are far apart."""
 
 ORDER = [
     *(f"npo-{optimizer}" for optimizer in ("hybrid", "adam", "signadam", "ada_zo", "sam", "adam8bit", "muon", "sgd")),
@@ -165,31 +158,17 @@ def recipe_of(suite: str, cell: str, settings: Settings) -> Settings:
     }
 
 
-def climb(rungs: int) -> Generator[int, bool, None]:
-    """Which rung to try next; is told whether the last one was the best so far."""
-    yield 1
-    if (yield 2):
-        at = 3
-        while at < rungs and (yield at):
-            at += 1
-    else:
-        yield 0
-
-
 def tune(task: tuple[str, str, Path, Path, Values, Values]) -> str:
     """One cell, from its first trial to its recipe."""
     suite, cell, target_dir, out, target, retrain = task
     optimizer = cell.partition("-")[2]
     steps, ladder = OPTIMIZERS[optimizer]
-    ladder = LADDERS.get(cell, ladder)
     best: dict[str, Any] = {"score": 0.0}
     tried: list[Settings] = []
     known = _logged(out / "trials.jsonl")
 
-    def attempt(settings: Settings) -> bool:
+    def attempt(settings: Settings) -> None:
         nonlocal best
-        if settings in tried:
-            return False
         tried.append(settings)
         content = recipe_of(suite, cell, settings)
         trial = next((old for old in known if old["content"] == content), None)
@@ -201,22 +180,13 @@ def tune(task: tuple[str, str, Path, Path, Values, Values]) -> str:
                 log.write(json.dumps(trial) + "\n")
             trial["folder"] = folder
         print(json.dumps({k: trial[k] for k in trial if k not in ("folder", "content", "values")}), flush=True)
-        better = trial["score"] > best["score"]
-        best = trial if better else best
-        untouched = best["score"] == trial.get("forgetting") == 0 and trial["utility"] > 0.5
-        return bool(better or untouched)
+        best = trial if trial["score"] > best["score"] else best
 
-    rungs = climb(len(ladder))
-    rung = next(rungs)
-    while True:
-        better = attempt({**ladder[rung], "steps": steps})
-        try:
-            rung = rungs.send(better)
-        except StopIteration:
-            break
+    for rung in LADDERS.get(cell, ladder):
+        attempt({**rung, "steps": steps})
     if best["score"]:
-        for change in ({"steps": equal_steps(optimizer)}, *REFINE.get(cell, ())):
-            attempt({**best["settings"], **change})
+        faster = best["settings"].get("lr_zo", 0) * 3
+        attempt({**best["settings"], **({"lr_zo": faster} if faster else {"steps": equal_steps(optimizer)})})
         recipe = out / "recipes" / f"{cell}.yaml"
         _write(recipe, cell, suite, best, tried)
         _keep(best, recipe, out / "models" / cell, target_dir)
@@ -232,13 +202,18 @@ def _logged(path: Path) -> list[dict[str, Any]]:
 
 def _keep(best: dict[str, Any], recipe: Path, folder: Path, target: Path) -> None:
     """The model of the best trial, with what its recipe says of the tuning; made again where only figures are left."""
+    from robust_unlearn_bench.errors import ConfigError
     from robust_unlearn_bench.unlearn.unlearning import unlearn
 
-    shutil.rmtree(folder, ignore_errors=True)
-    if "folder" not in best:
-        unlearn(recipe, target, folder)
-        return
-    shutil.copytree(best["folder"], folder)
+    if "folder" in best:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(best["folder"], folder)
+    else:
+        try:
+            unlearn(recipe, target, folder, reuse=True)
+        except ConfigError:  # an earlier best
+            shutil.rmtree(folder)
+            unlearn(recipe, target, folder)
     card = folder / "unlearning.json"
     tuning = yaml.safe_load(recipe.read_text(encoding="utf-8"))["tuning"]
     told = {"tuning_trials": tuning["trials"], "tuning_space": tuning["space"], "selected_on": tuning["selected_on"]}
