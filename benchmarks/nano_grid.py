@@ -185,7 +185,7 @@ def tune(task: tuple[str, str, Path, Path, Values, Values]) -> str:
     for rung in LADDERS.get(cell, ladder):
         attempt({**rung, "steps": steps})
     if best["score"]:
-        faster = best["settings"].get("lr_zo", 0) * 3
+        faster = float(f"{best['settings'].get('lr_zo', 0) * 3:.2g}")
         attempt({**best["settings"], **({"lr_zo": faster} if faster else {"steps": equal_steps(optimizer)})})
         recipe = out / "recipes" / f"{cell}.yaml"
         _write(recipe, cell, suite, best, tried)
