@@ -3,7 +3,7 @@
     python benchmarks/nano_table.py --target DIR --retrain DIR --out DIR [--suite nano_books] [--root leaderboard]
 
 Runs `<suite>_robust` on target, retrain and every model in OUT/models, two at a time, one core each (answers are
-cached, and records in OUT/rows are not made again); writes what was measured after 4-bit GPTQ and after relearning into
+cached, and weights that have a record in OUT/rows are not measured again); writes what was measured after 4-bit GPTQ and after relearning into
 OUT/recipes, and the table to OUT/table.md. With --root the models are added to that leaderboard folder as measured by
 maintainers.
 """
@@ -11,10 +11,12 @@ maintainers.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import multiprocessing
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,11 +28,15 @@ SHOWN = ("none", "gptq4", "relearn20")
 
 
 def row(task: tuple[Path, str, Path, str]) -> str:
-    """Measure one model and keep its record."""
+    """Measure one model and keep its record, unless these weights have one."""
+    from robust_unlearn_bench.leaderboard.entry import load
     from robust_unlearn_bench.submit import measure
 
     model, name, folder, suite = task
-    if not (folder / "record").is_dir():
+    digest = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+    had = load(folder / "record").record.model.weights if (folder / "record").is_dir() else {}
+    if digest not in [file.sha256 for file in had.values()]:
+        shutil.rmtree(folder, ignore_errors=True)
         kind: Any = name if name in ("target", "retrain") else "unlearned"
         measured = measure(model, suite, folder / "results", kind=kind, name=name, relationship="maintainer")
         measured.entry.save(folder / "record")
