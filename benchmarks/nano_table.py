@@ -3,9 +3,9 @@
     python benchmarks/nano_table.py --target DIR --retrain DIR --out DIR [--suite nano_books] [--root leaderboard]
 
 Runs `<suite>_robust` on target, retrain and every model in OUT/models, two at a time, one core each (answers are
-cached, and weights that have a record in OUT/rows are not measured again); writes what was measured after 4-bit GPTQ and after relearning into
-OUT/recipes, and the table to OUT/table.md. With --root the models are added to that leaderboard folder as measured by
-maintainers.
+cached, and weights that have a record in OUT/rows are not measured again); writes what was measured after 4-bit GPTQ
+and after relearning into OUT/recipes, and the table to OUT/table.md. With --root the models are added to that
+leaderboard folder as measured by maintainers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def row(task: tuple[Path, str, Path, str]) -> str:
     model, name, folder, suite = task
     digest = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
     had = load(folder / "record").record.model.weights if (folder / "record").is_dir() else {}
-    if digest not in [file.sha256 for file in had.values()]:
+    if digest not in {file.sha256 for file in had.values()}:
         shutil.rmtree(folder, ignore_errors=True)
         kind: Any = name if name in ("target", "retrain") else "unlearned"
         measured = measure(model, suite, folder / "results", kind=kind, name=name, relationship="maintainer")
