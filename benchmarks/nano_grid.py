@@ -258,7 +258,9 @@ def _write(path: Path, cell: str, suite: str, best: dict[str, Any], tried: list[
     if tried:
         expected = [{"metric": k, "value": round(v, 3), "source": "measured"} for k, v in best["values"].items()]
         lines += ["expected:", *(f"  - {flow(row)}" for row in expected)]
-    said = "Tuned and measured here" if tried else "A first setting, not tuned: measure before you rely on it; tune"
+    said = "A first setting, not tuned: measure before you rely on it; tune"
+    if tried:
+        said = "Tuned and measured here" if len(tried) > 1 else "One setting, measured here, not tuned; made"
     lines.append(f"source: '{said} with benchmarks/nano_grid.py.'")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
