@@ -149,7 +149,8 @@ def test_stops_where_the_recipe_says(target: Path, files: Any, recipe_file: Any,
 def test_every_objective_moves_in_its_direction(
     target: Path, files: Any, recipe_file: Any, tmp_path: Path, name: str
 ) -> None:
-    objective: dict[str, Any] = {"name": name} | ({"layer": 1, "coefficient": 20.0} if name == "rmu" else {})
+    inside = {"rmu": {"layer": 1, "coefficient": 20.0}, "lat": {"layer": 0}}
+    objective: dict[str, Any] = {"name": name} | inside.get(name, {})
     changes: dict[str, Any] = {"objective": objective, "steps": 25, "optimizer": {"name": "adam", "lr": 5e-3}}
     if name == "jensun":
         changes["steps"] = 60  # its gradient is proportional to the refusal token's probability, which starts near 0
