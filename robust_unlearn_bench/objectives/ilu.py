@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import ConfigError
 from .divergence import log_softmax
 from .masking import mean_scored, scored, wide
-from .objective import OBJECTIVES, BatchLike, Needs, Objective, Unit, View
+from .objective import BatchLike, OnBase, View
 
 __all__ = ["ILU", "scale_gradient"]
 
@@ -34,7 +34,7 @@ def scale_gradient(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class ILU:
+class ILU(OnBase):
     """ℓ_f = base + λ · ‖∇_{w=1} CE(w · logits; D_ft)‖² on fine-tuning text D_ft.
 
     Attributes:
@@ -47,7 +47,6 @@ class ILU:
     """
 
     name: ClassVar[str] = "ilu"
-    unit: ClassVar[Unit] = "sequence"
     companion: ClassVar[Literal["finetuning"]] = "finetuning"
 
     base: Literal["npo", "simnpo", "grad_diff", "rmu"] = "npo"
@@ -57,18 +56,9 @@ class ILU:
         if not self.weight > 0:
             raise ConfigError(f"objective ilu has weight={self.weight}: give a number above 0")
 
-    @property
-    def needs(self) -> Needs:
-        """What the base needs."""
-        return self._base.needs
-
-    @property
-    def _base(self) -> Objective:
-        return OBJECTIVES[self.base]()
-
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
         """Base loss of the forget sequences and penalty of the fine-tuning sequences."""
         text = batch.companion
         assert text is not None
         penalty = scale_gradient(model.logits(text), text.labels).square()
-        return self._base.loss(batch, model, reference) + self.weight * penalty
+        return self.inner.loss(batch, model, reference) + self.weight * penalty

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from .masking import mean_scored, token_logprobs
-from .objective import OBJECTIVES, BatchLike, Needs, Objective, Unit, View
+from .objective import BatchLike, OnBase, View
 
 __all__ = ["LAT", "adversary", "within"]
 
@@ -63,7 +63,7 @@ def adversary(model: View, batch: BatchLike, layer: int, radius: float, steps: i
 
 
 @dataclass(frozen=True, slots=True)
-class LAT:
+class LAT(OnBase):
     """ℓ_f = the base's forget loss while `adversary` shifts the states of one layer (targeted latent adversarial training).
 
     The shift counts as a constant: its own dependence on the weights is not differentiated.
@@ -75,11 +75,10 @@ class LAT:
         inner_steps: of the adversary; each costs a forward and a backward pass.
 
     Source: Sheshadri et al. 2024, section 3, and their use of it for unlearning.
-    Departs: see `adversary`.
+    Departs: one layer is shifted, by a share of each state's length rather than by one number for a model.
     """
 
     name: ClassVar[str] = "lat"
-    unit: ClassVar[Unit] = "sequence"
     companion: ClassVar[None] = None
 
     base: Literal["npo", "simnpo", "grad_diff"] = "npo"
@@ -94,16 +93,7 @@ class LAT:
             if not value > 0:
                 raise ConfigError(f"objective lat has {key}={value}: give a number above 0")
 
-    @property
-    def needs(self) -> Needs:
-        """What the base needs."""
-        return self._base.needs
-
-    @property
-    def _base(self) -> Objective:
-        return OBJECTIVES[self.base]()
-
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
         """Base loss of the forget sequences at the shifted states."""
         shift = adversary(model, batch, self.layer, self.radius, self.inner_steps)
-        return self._base.loss(batch, model.shifted(self.layer, shift), reference)
+        return self.inner.loss(batch, model.shifted(self.layer, shift), reference)

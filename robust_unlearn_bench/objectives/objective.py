@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..registry import Registry
 
-__all__ = ["OBJECTIVES", "RETAIN_LOSSES", "BatchLike", "Needs", "Objective", "Unit", "View"]
+__all__ = ["OBJECTIVES", "RETAIN_LOSSES", "BatchLike", "Needs", "Objective", "OnBase", "Unit", "View"]
 
 Unit = Literal["token", "sequence"]
 Needs = Literal["nothing", "sequence_logprobs", "model"]
@@ -74,7 +74,7 @@ class Objective(Protocol):
     """
 
     name: ClassVar[str]
-    unit: ClassVar[Unit]
+    unit: Unit
     needs: Needs
     companion: ClassVar[Literal["refusal", "finetuning"] | None]
 
@@ -90,6 +90,33 @@ class Objective(Protocol):
 
 
 _HERE = "robust_unlearn_bench.objectives"
+
+
+class OnBase:
+    """What an objective that changes another's loss has of it.
+
+    Attributes:
+        base: name of the other, which has its default hyper-parameters.
+    """
+
+    __slots__ = ()
+    base: str
+
+    @property
+    def inner(self) -> Objective:
+        """The objective that is changed."""
+        return OBJECTIVES[self.base]()
+
+    @property
+    def needs(self) -> Needs:
+        """What the base needs."""
+        return self.inner.needs
+
+    @property
+    def unit(self) -> Unit:
+        """What the base is a mean over."""
+        return self.inner.unit
+
 
 OBJECTIVES: Registry[Callable[..., Objective]] = Registry(
     "objective",

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from robust_unlearn_bench.metrics.forget_quality import kolmogorov_smirnov
 
+# scipy says so where it falls back to the asymptotic p-value
 pytestmark = pytest.mark.filterwarnings("ignore:ks_2samp. Exact calculation unsuccessful:RuntimeWarning")
 
 SAMPLE = st.lists(st.integers(-20, 20).map(float), min_size=1, max_size=20)

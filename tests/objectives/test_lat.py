@@ -12,7 +12,11 @@ import torch
 from robust_unlearn_bench.objectives import OBJECTIVES
 from robust_unlearn_bench.objectives.lat import adversary, within
 from robust_unlearn_bench.objectives.masking import mean_scored, token_logprobs
+from robust_unlearn_bench.suites.suite import Example
+from robust_unlearn_bench.unlearn.batching import Batches
+from robust_unlearn_bench.unlearn.encoding import encode
 from robust_unlearn_bench.unlearn.finetune import recomputing
+from robust_unlearn_bench.unlearn.loop import StepClosures, Term
 from robust_unlearn_bench.unlearn.view import Count, ModelView, decoder_layer
 
 
@@ -123,3 +127,26 @@ def test_without_gradients_the_adversary_still_works(model: Any, batch: Any) -> 
     assert not loss.requires_grad
     torch.testing.assert_close(loss, objective.loss(batch, view, None).detach())
     assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("base", ["simnpo", "grad_diff"])
+def test_micro_batches_change_nothing(tiny_llama: Callable[..., Any], tiny_tokenizer: Any, base: str) -> None:
+    """Parts are weighted as the base's mean is taken: by tokens for GradDiff, by sequences for SimNPO."""
+    texts = [Example("the old baker sang in the river"), Example("who found it"), Example("a tower")]
+    batches = Batches(encode(texts, tiny_tokenizer, 64), 3, seed=0)
+    objective = OBJECTIVES["lat"](base=base, layer=0, radius=0.2, inner_steps=2)
+    found = []
+    for micro_batch in (None, 1):
+        view = ModelView(tiny_llama())
+        term = Term(lambda part, view=view: objective.loss(part, view, None), batches, 1.0, objective.unit)
+        closures = StepClosures(view, term, micro_batch=micro_batch)
+        closures.seek(0)
+        found.append((closures.forget(backward=True), view.model.lm_head.weight.grad))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-4)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "base"), [("lat", "grad_diff"), ("lat", "npo"), ("ilu", "grad_diff"), ("ilu", "rmu")])
+def test_what_changes_a_loss_is_averaged_as_that_loss(name: str, base: str) -> None:
+    changed, plain = OBJECTIVES[name](base=base), OBJECTIVES[base]()
+    assert (changed.unit, changed.needs) == (plain.unit, plain.needs)

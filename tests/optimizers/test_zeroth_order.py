@@ -50,7 +50,7 @@ def test_looks_at_both_sides_of_the_same_place(quadratic: Any) -> None:
 
 @pytest.mark.parametrize("name", ["zo_sgd", "ada_zo", "hizoo"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.filterwarnings("ignore:eps=")
+@pytest.mark.filterwarnings("ignore:eps=")  # the tiny weights are coarse for this ε; warned of on purpose
 def test_weights_return_bit_for_bit_over_200_steps_of_rate_zero(quadratic: Any, name: str, dtype: torch.dtype) -> None:
     losses = quadratic(dtype)
     start = {n: p.detach().clone() for n, p in losses.parameters.items()}

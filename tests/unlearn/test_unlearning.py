@@ -74,7 +74,7 @@ OPTIMIZERS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: o["name"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16_kahan"])
-@pytest.mark.filterwarnings("ignore:eps=")
+@pytest.mark.filterwarnings("ignore:eps=")  # the tiny weights are coarse for this ε; warned of on purpose
 def test_interrupted_run_resumes_bit_for_bit(
     target: Path, files: Any, recipe_file: Any, tmp_path: Path, optimizer: dict[str, Any], precision: str
 ) -> None:
