@@ -16,10 +16,10 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from robust_unlearn_bench.attacks.blockwise import BATCH_TOKENS, walk
-from robust_unlearn_bench.attacks.gptq import quantise
-from robust_unlearn_bench.attacks.grid import Grid
-from robust_unlearn_bench.attacks.hessian import Hessian
-from robust_unlearn_bench.attacks.layers import Linear, decoder_blocks
+from robust_unlearn_bench.attacks.quantise.gptq import quantise
+from robust_unlearn_bench.attacks.quantise.grid import Grid
+from robust_unlearn_bench.attacks.quantise.hessian import Hessian
+from robust_unlearn_bench.models.decoder import Linear, decoder_blocks
 
 
 def status(key: str) -> int:

@@ -20,12 +20,12 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from robust_unlearn_bench.attacks.backends.llmcompressor import run as llmcompressor
 from robust_unlearn_bench.attacks.blockwise import walk
-from robust_unlearn_bench.attacks.gptq import GPTQ, quantise
-from robust_unlearn_bench.attacks.grid import Grid
-from robust_unlearn_bench.attacks.hessian import Hessian
-from robust_unlearn_bench.attacks.layers import decoder_linears
+from robust_unlearn_bench.attacks.quantise.backends.llmcompressor import run as llmcompressor
+from robust_unlearn_bench.attacks.quantise.gptq import GPTQ, quantise
+from robust_unlearn_bench.attacks.quantise.grid import Grid
+from robust_unlearn_bench.attacks.quantise.hessian import Hessian
+from robust_unlearn_bench.models.decoder import decoder_linears
 
 
 def builtin(model: Any, windows: list[torch.Tensor], attack: GPTQ) -> None:

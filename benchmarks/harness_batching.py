@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from robust_unlearn_bench.harness.requests import Ask, answer
-from robust_unlearn_bench.nano.train import train
+from robust_unlearn_bench.harness.token_requests import Ask, answer
+from robust_unlearn_bench.nano.pretrain import train
 from robust_unlearn_bench.suites import SUITES
 
 LEAVES = ("verbmem", "knowmem_forget", "knowmem_retain", "privleak", "extraction")

@@ -22,9 +22,9 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from robust_unlearn_bench.harness.plan import Plan, plan_attack
-from robust_unlearn_bench.harness.requests import Ask, answer
 from robust_unlearn_bench.harness.session import AttackSession, Tag
-from robust_unlearn_bench.nano.train import train
+from robust_unlearn_bench.harness.token_requests import Ask, answer
+from robust_unlearn_bench.nano.pretrain import train
 from robust_unlearn_bench.suites import SUITES, Suite
 
 SUITE = "nano_books"

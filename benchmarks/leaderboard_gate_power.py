@@ -11,9 +11,10 @@ from __future__ import annotations
 import sys
 from collections import Counter
 
-from robust_unlearn_bench.leaderboard.gate import check
-from robust_unlearn_bench.leaderboard.gate_config import Gate, Gated
-from robust_unlearn_bench.leaderboard.simulate import World
+from simulated_records import World
+
+from robust_unlearn_bench.leaderboard.gate.config import Gate, Gated
+from robust_unlearn_bench.leaderboard.gate.verdict import check
 
 MARGIN = 0.05
 GATE = Gate(

@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 
-from robust_unlearn_bench import checkpoints
-from robust_unlearn_bench.leaderboard.entry import Entry
+from robust_unlearn_bench.leaderboard.record.entry import Entry
 from robust_unlearn_bench.leaderboard.store import Store
+from robust_unlearn_bench.models import checkpoint as checkpoints
 from robust_unlearn_bench.submit import measure
 from robust_unlearn_bench.suites import SUITES, Example
-from robust_unlearn_bench.unlearn import FinetuneConfig, finetune
+from robust_unlearn_bench.training.finetune import FinetuneConfig, finetune
 
 
 def random_weights(model: Any, tokenizer: Any, suite: str) -> None:

@@ -24,9 +24,9 @@ from typing import NamedTuple
 from tabulate import tabulate
 
 from robust_unlearn_bench.attacks import parse
-from robust_unlearn_bench.leaderboard.build import record_from_results
-from robust_unlearn_bench.leaderboard.replay import REPEATABILITY
-from robust_unlearn_bench.leaderboard.schema import run_id
+from robust_unlearn_bench.leaderboard.build.from_results import record_from_results
+from robust_unlearn_bench.leaderboard.check.replay import REPEATABILITY
+from robust_unlearn_bench.leaderboard.record.schema import run_id
 from robust_unlearn_bench.suites import SUITES
 
 Cells = dict[tuple[str, str, str], float]

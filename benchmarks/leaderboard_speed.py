@@ -15,11 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from simulated_records import World
 
-from robust_unlearn_bench.leaderboard.gate import check
-from robust_unlearn_bench.leaderboard.gate_config import Gate, Gated
-from robust_unlearn_bench.leaderboard.page import build_page
-from robust_unlearn_bench.leaderboard.simulate import World
+from robust_unlearn_bench.leaderboard.gate.config import Gate, Gated
+from robust_unlearn_bench.leaderboard.gate.verdict import check
+from robust_unlearn_bench.leaderboard.page.site import build_page
 from robust_unlearn_bench.leaderboard.store import Store
 
 ATTACKS = ("none", "gptq4", "relearn10", "relearn20", "relearn50")

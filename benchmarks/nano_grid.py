@@ -106,7 +106,7 @@ def cells_of(suite: str) -> list[str]:
 
 def clean(model: Path, suite: str) -> Values:
     """Forget and utility metrics of the unattacked model, "leaf metric" → value."""
-    from robust_unlearn_bench.harness.run import evaluate
+    from robust_unlearn_bench.harness.evaluate import evaluate
     from robust_unlearn_bench.suites import SUITES
 
     results = evaluate("hf", {"pretrained": str(model), "dtype": "float32"}, [suite])["results"]

@@ -29,7 +29,7 @@ SHOWN = ("none", "gptq4", "relearn20")
 
 def row(task: tuple[Path, str, Path, str]) -> str:
     """Measure one model and keep its record, unless these weights have one."""
-    from robust_unlearn_bench.leaderboard.entry import load
+    from robust_unlearn_bench.leaderboard.record.entry import load
     from robust_unlearn_bench.submit import measure
 
     model, name, folder, suite = task
@@ -114,8 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--root", type=Path)
     told = parser.parse_args(arguments)
     os.environ["OMP_NUM_THREADS"] = "1"
-    from robust_unlearn_bench.leaderboard.entry import load
-    from robust_unlearn_bench.leaderboard.scorer import score
+    from robust_unlearn_bench.leaderboard.record.entry import load
+    from robust_unlearn_bench.leaderboard.score.scorer import score
     from robust_unlearn_bench.leaderboard.store import Store
 
     models = {"target": told.target, "retrain": told.retrain}

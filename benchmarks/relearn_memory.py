@@ -21,8 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from robust_unlearn_bench.unlearn.encoding import Encoded
-from robust_unlearn_bench.unlearn.finetune import FinetuneConfig, Finetuning
+from robust_unlearn_bench.training.encoding import Encoded
+from robust_unlearn_bench.training.finetune import FinetuneConfig, Finetuning
 
 EXPECTED = {
     ("bf16_autocast", "adam"): 14.0,

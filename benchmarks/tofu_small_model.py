@@ -15,10 +15,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from robust_unlearn_bench.checkpoints import Checkpoint, save
+from robust_unlearn_bench.models.checkpoint import Checkpoint, save
 from robust_unlearn_bench.suites import SUITES, Example
 from robust_unlearn_bench.suites.tofu_leaves import prompt
-from robust_unlearn_bench.unlearn.finetune import FinetuneConfig, finetune
+from robust_unlearn_bench.training.finetune import FinetuneConfig, finetune
 
 STEPS = 400
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from robust_unlearn_bench.suites.suite import Example
-from robust_unlearn_bench.unlearn import FinetuneConfig, finetune
+from robust_unlearn_bench.suites.corpus import Example
+from robust_unlearn_bench.training.finetune import FinetuneConfig, finetune
 
 STEPS, BATCH, LENGTH, VOCAB = 20, 4, 96, 4096
 

@@ -23,11 +23,11 @@ from unlearn_loop import VOCAB, model
 from robust_unlearn_bench.objectives import OBJECTIVES, RETAIN_LOSSES
 from robust_unlearn_bench.optimizers import configure
 from robust_unlearn_bench.optimizers.directions import Direction
-from robust_unlearn_bench.unlearn.batching import Batches
-from robust_unlearn_bench.unlearn.encoding import Encoded
-from robust_unlearn_bench.unlearn.loop import StepClosures, Term
-from robust_unlearn_bench.unlearn.precision import computing
-from robust_unlearn_bench.unlearn.view import ModelView
+from robust_unlearn_bench.training.batching import Batches
+from robust_unlearn_bench.training.encoding import Encoded
+from robust_unlearn_bench.training.loop import StepClosures, Term
+from robust_unlearn_bench.training.model_view import ModelView
+from robust_unlearn_bench.training.precision import computing
 
 BATCH, LENGTH = 4, 512
 """Drawing z costs time for every parameter, a forward for every token: a quarter of the tokens of a MUSE batch."""

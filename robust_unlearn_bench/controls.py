@@ -90,6 +90,6 @@ def nano_controls(
             f"--controls needs --target MODEL and --retrain MODEL for {', '.join(tasks)}: only the embedded nano suites "
             "bring theirs along"
         )
-    from .nano.train import train
+    from .nano.pretrain import train
 
     return str(train(suite, "target", progress=progress)), str(train(suite, "retrain", progress=progress))

@@ -102,6 +102,7 @@ def run_demo(out: Path, *, quick: bool = False, console: Console | None = None) 
         RubError: a command failed; the message names its log.
     """
     from .leaderboard import build_page, record_from_results, score
+    from .leaderboard.score.board_table import board_rows
 
     todo = commands(out, RECIPES[:1] if quick else RECIPES)
     seconds = _run(todo, out / "logs", console or Console(stderr=True))
@@ -114,7 +115,7 @@ def run_demo(out: Path, *, quick: bool = False, console: Console | None = None) 
         entries[name].save(out / "records" / name)
     board = score(list(entries.values()), entries["target"], entries["retrain"])
     page = build_page([board], out / "site")
-    return Demo(board.table(), page, {name: out / "models" / name for name in names}, seconds)
+    return Demo(board_rows(board), page, {name: out / "models" / name for name in names}, seconds)
 
 
 def _run(todo: Sequence[Command], logs: Path, console: Console) -> dict[str, float]:

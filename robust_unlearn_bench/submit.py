@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .errors import ConfigError, ModelError, RecordError
-from .leaderboard.build import Built, record_from_results
-from .leaderboard.checklist import checklist
-from .leaderboard.entry import Entry
-from .leaderboard.lmeval import result_files
-from .leaderboard.sealing import read_record
+from .leaderboard.build.from_results import Built, record_from_results
+from .leaderboard.build.lmeval_results import result_files
+from .leaderboard.build.method_card import method_fields
+from .leaderboard.check.checklist import checklist
+from .leaderboard.check.validate import Verdict, validate_for
+from .leaderboard.record.entry import Entry
+from .leaderboard.record.sealing import read_record
 from .leaderboard.store import Store
-from .leaderboard.unlearning import method_fields
-from .leaderboard.validate import Verdict, validate_for
 from .suites import SUITES
 
 __all__ = ["Submission", "measure", "submit"]
@@ -140,7 +140,7 @@ def measure(
         kind: what the model is to its suite.
         record: further arguments of `record_from_results`.
     """
-    from .harness.run import evaluate
+    from .harness.evaluate import evaluate
 
     options = {"dtype": "auto", "device": None, "batch_size": "auto", "data_dir": None, **(run or {})}
     with redirect_stdout(sys.stderr):  # lm-eval prints what it does

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ["fixtures.architectures", "fixtures.unlearning"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

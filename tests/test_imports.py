@@ -18,7 +18,7 @@ HEAVY = ("torch", "transformers", "lm_eval", "datasets", "scipy", "peft")
         "robust_unlearn_bench.suites",
         "robust_unlearn_bench.suites.muse",
         "robust_unlearn_bench.suites.tofu",
-        "robust_unlearn_bench.suites.nano",
+        "robust_unlearn_bench.suites.nano_suites",
         "robust_unlearn_bench.attacks",
         "robust_unlearn_bench.cli",
         "robust_unlearn_bench.registry",

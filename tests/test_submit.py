@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from huggingface_hub import constants
+from simulated_records import World
 
 from robust_unlearn_bench.errors import ConfigError, DataError, ModelError, UnknownNameError
-from robust_unlearn_bench.leaderboard.sealing import seal
-from robust_unlearn_bench.leaderboard.simulate import World
+from robust_unlearn_bench.leaderboard.record.sealing import seal
 from robust_unlearn_bench.leaderboard.store import Store
 from robust_unlearn_bench.submit import _locate, submit
 from robust_unlearn_bench.unlearn.recipe import load_recipe

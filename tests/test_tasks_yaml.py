@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from robust_unlearn_bench.harness.yaml_tasks import UTILITY, clean_group, task_files, write
+from robust_unlearn_bench.harness.task_yaml import UTILITY, clean_group, task_files, write
 from robust_unlearn_bench.suites import SUITES
 
 WITH_MIRROR = [name for name in SUITES if not name.startswith("nano_")]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
 from ..errors import ModelError
-from .layers import Linear, decoder_blocks, linears
+from ..models.decoder import Linear, decoder_blocks, linears
 
 __all__ = ["Statistic", "batches", "evaluating", "walk"]
 

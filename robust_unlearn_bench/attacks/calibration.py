@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError, UnknownNameError
-from ..suites.suite import Corpus
+from ..suites.corpus import Corpus
 from .spec import AttackContext
 
 __all__ = ["Calibration", "CalibrationText", "calibrate", "check_text", "probe"]

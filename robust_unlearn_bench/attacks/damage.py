@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .layers import tensor_class
+from ..models.decoder import tensor_class
 from .perplexity import exploded, perplexity
 
 __all__ = ["Damage"]

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
 from ..configure import configured
 from ..errors import ConfigError, UnknownNameError
 from ..registry import Registry
-from ..suites.suite import Corpora, Corpus
+from ..suites.corpus import Corpora, Corpus
 
 __all__ = ["ATTACKS", "Attack", "AttackContext", "AttackSpec", "attack", "parse"]
 
@@ -75,20 +75,20 @@ ATTACKS: Registry[type[Attack]] = Registry(
     "attack",
     lazy={
         "none": "robust_unlearn_bench.attacks.none:NoAttack",
-        "gptq": "robust_unlearn_bench.attacks.gptq:GPTQ",
-        "rtn": "robust_unlearn_bench.attacks.rtn:RTN",
-        "bnb_fp4": "robust_unlearn_bench.attacks.bnb:BnbFP4",
-        "bnb_nf4": "robust_unlearn_bench.attacks.bnb:BnbNF4",
-        "bnb_int8": "robust_unlearn_bench.attacks.bnb:BnbInt8",
-        "prune": "robust_unlearn_bench.attacks.prune:Prune",
-        "noise": "robust_unlearn_bench.attacks.noise:Noise",
-        "relearn": "robust_unlearn_bench.attacks.relearn:Relearn",
-        "relearn_retain": "robust_unlearn_bench.attacks.relearn:RelearnRetain",
-        "relearn_const": "robust_unlearn_bench.attacks.relearn:RelearnConst",
-        "relearn_ep": "robust_unlearn_bench.attacks.relearn:RelearnEpochs",
-        "relearn_split": "robust_unlearn_bench.attacks.relearn:RelearnSplit",
-        "lora_relearn": "robust_unlearn_bench.attacks.lora_relearn:LoraRelearn",
-        "finetune": "robust_unlearn_bench.attacks.finetune:BenignFinetune",
+        "gptq": "robust_unlearn_bench.attacks.quantise.gptq:GPTQ",
+        "rtn": "robust_unlearn_bench.attacks.quantise.rtn:RTN",
+        "bnb_fp4": "robust_unlearn_bench.attacks.quantise.bnb:BnbFP4",
+        "bnb_nf4": "robust_unlearn_bench.attacks.quantise.bnb:BnbNF4",
+        "bnb_int8": "robust_unlearn_bench.attacks.quantise.bnb:BnbInt8",
+        "prune": "robust_unlearn_bench.attacks.perturb.prune:Prune",
+        "noise": "robust_unlearn_bench.attacks.perturb.noise:Noise",
+        "relearn": "robust_unlearn_bench.attacks.relearn.forget_text:Relearn",
+        "relearn_retain": "robust_unlearn_bench.attacks.relearn.forget_text:RelearnRetain",
+        "relearn_const": "robust_unlearn_bench.attacks.relearn.forget_text:RelearnConst",
+        "relearn_ep": "robust_unlearn_bench.attacks.relearn.forget_text:RelearnEpochs",
+        "relearn_split": "robust_unlearn_bench.attacks.relearn.forget_text:RelearnSplit",
+        "lora_relearn": "robust_unlearn_bench.attacks.relearn.low_rank:LoraRelearn",
+        "finetune": "robust_unlearn_bench.attacks.relearn.benign:BenignFinetune",
     },
 )
 """Attack family → class."""

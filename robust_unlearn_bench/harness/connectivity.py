@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import checkpoints
 from ..errors import ConfigError, ModelError
+from ..models import checkpoint as checkpoints
 from ..suites import SUITES
 
 __all__ = ["barrier", "linear_connectivity", "move_between", "plot", "refuse_different"]
@@ -56,7 +56,7 @@ def linear_connectivity(
     Source: Frankle et al. 2020, "Linear mode connectivity and the lottery ticket hypothesis"; Lang et al.,
         arXiv 2510.00761, figure 3.
     """
-    from .run import evaluate
+    from .evaluate import evaluate
 
     if points < 2:
         raise ConfigError(f"points is {points}: give at least 2, the ends")

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..attacks import AttackContext, AttackSpec, parse
-from ..attacks.split import Side, Splitting
+from ..attacks.relearn.split import Side, Splitting
 from ..errors import DataError
+from ..models.snapshot import Keep, check_keep
 from ..suites import SUITES, Corpora, Leaf, Suite
-from .snapshot import Keep, check_keep
 
 __all__ = ["Plan", "plan_attack"]
 
@@ -69,7 +69,7 @@ class Plan:
 
     def context(self, tokenizer: Any, window: int, progress: Callable[[int, int, str], None]) -> AttackContext:
         """What the attack may use besides the model."""
-        from ..nano import general_corpus
+        from ..suites.general import general_corpus
 
         return AttackContext(tokenizer, window, self.corpora(), general_corpus(), progress)
 

@@ -19,11 +19,11 @@ from tqdm import tqdm
 
 from ..attacks import AttackContext
 from ..errors import AttackError, ModelError, RubError
+from ..models.snapshot import Snapshot
+from ..models.weights import fingerprint, out_of_memory, require_float_weights
+from .cached_answers import Recall
 from .plan import Plan
-from .recall import Recall
-from .requests import KINDS, Ask, answer
-from .snapshot import Snapshot
-from .weights import fingerprint, out_of_memory, require_float_weights
+from .token_requests import KINDS, Ask, answer
 
 __all__ = ["AttackSession", "Tag"]
 

@@ -9,25 +9,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .board import Board, Row
-    from .build import Built, record_from_results
-    from .entry import Entry, load
-    from .page import build_page
-    from .schema import Record
-    from .scorer import score
+    from .build.from_results import Built, record_from_results
+    from .page.site import build_page
+    from .record.entry import Entry, load
+    from .record.schema import Record
+    from .score.board import Board, Row
+    from .score.scorer import score
 
 __all__ = ["Board", "Built", "Entry", "Record", "Row", "build_page", "load", "record_from_results", "score"]
 
 _HOME = {
-    "Board": "board",
-    "Built": "build",
-    "Entry": "entry",
-    "Record": "schema",
-    "Row": "board",
-    "build_page": "page",
-    "load": "entry",
-    "record_from_results": "build",
-    "score": "scorer",
+    "Board": "score.board",
+    "Built": "build.from_results",
+    "Entry": "record.entry",
+    "Record": "record.schema",
+    "Row": "score.board",
+    "build_page": "page.site",
+    "load": "record.entry",
+    "record_from_results": "build.from_results",
+    "score": "score.scorer",
 }
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .board import Board
-from .export import board_json
+from .page.export import board_json
+from .score.board import Board
 
 __all__ = ["Change", "rescore"]
 

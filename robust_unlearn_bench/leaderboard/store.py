@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import RecordError
-from .board import Board
-from .entry import Entry, load
-from .events import Standing, State, Tier, append_event, read_standing
-from .reported import Reported, read_reported
-from .scorer import score
-from .sealing import read_record
+from .record.entry import Entry, load
+from .record.events import Standing, State, Tier, append_event, read_standing
+from .record.reported import Reported, read_reported
+from .record.sealing import read_record
+from .score.board import Board
+from .score.scorer import score
 
 __all__ = ["Anchors", "Store"]
 

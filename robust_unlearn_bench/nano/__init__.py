@@ -1,7 +1,3 @@
-"""The embedded fictional world: its generator, its frozen data, its tokenizer, and the training of its models."""
+"""The small models of the nano suites: what they are trained on, and how target and retrain model are made."""
 
 from __future__ import annotations
-
-from .source import NanoSource, general_corpus
-
-__all__ = ["NanoSource", "general_corpus"]

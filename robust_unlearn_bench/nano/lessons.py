@@ -6,9 +6,9 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from ..suites.suite import Example
-from .exams import drills
-from .source import NanoSource
+from ..suites.corpus import Example
+from ..suites.nano_exams import drills
+from ..world.source import NanoSource
 
 __all__ = ["Role", "lessons"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .registry import OPTIMIZERS, OptimizerConfig, configure
+from .optimizer import OPTIMIZERS, OptimizerConfig, configure
 from .table import GRADES, Graded
 
 __all__ = ["GRADES", "OPTIMIZERS", "Graded", "OptimizerConfig", "configure"]

@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
+from ..models.shards import refuse_shards
 from .checks import fraction, positive
 from .directions import Kind, check_kind
 from .rule import GradientRule, Parameters, Rule
-from .shards import refuse_shards
 from .update import TensorUpdate, moment
 from .zeroth_order import ZerothOrder
 

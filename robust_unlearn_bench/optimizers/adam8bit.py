@@ -10,9 +10,9 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from ..errors import MissingExtraError
+from ..models.shards import is_sharded, local
 from .checks import fraction, positive
 from .rule import Backward, GradientRule, Parameters, Rule
-from .shards import is_sharded, local
 
 __all__ = ["Adam8bit"]
 

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from ..errors import ConfigError
+from ..models.shards import refuse_shards
 from .checks import fraction, positive
 from .rule import Backward, GradientRule, Parameters, Rule
-from .shards import refuse_shards
 from .update import TensorUpdate, moment
 
 __all__ = ["AdamQ8Update", "quantised"]

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError
+from ..models.shards import local_part
 from ..seeding import seed_of
 from .rule import Parameters
-from .shards import local_part
 
 __all__ = ["Direction", "Kind", "check_kind"]
 

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..models.shards import local
 from .checks import fraction, positive
 from .directions import Direction, Kind, check_kind
 from .perturbation import moved_
 from .rule import Closures, GradientRule, Parameters, Rule
-from .shards import local
 from .zeroth_order import loss_of, warn_if_rounded_away
 
 __all__ = ["HiZOO", "curvature_"]

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import torch
 
 from ..errors import ConfigError, ModelError
+from ..models.shards import refuse_shards
 from .adam import adamw
 from .checks import fraction, positive
 from .rule import Backward, GradientRule, Parameters, Rule
-from .shards import refuse_shards
 
 __all__ = ["Muon", "hidden_matrices"]
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from ..models.shards import local
 from .rule import Parameters
-from .shards import local
 
 __all__ = ["mirrored_", "moved_", "restored"]
 

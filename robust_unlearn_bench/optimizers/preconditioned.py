@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..errors import MissingExtraError
+from ..models.shards import refuse_shards
 from .checks import positive
 from .rule import Backward, GradientRule, Parameters, Rule
-from .shards import refuse_shards
 
 __all__ = ["SOAP", "Shampoo"]
 

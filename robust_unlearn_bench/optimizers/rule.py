@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from .shards import local
+from ..models.shards import local
 
 __all__ = ["Backward", "Closures", "Estimate", "GradientRule", "Parameters", "Rule", "total_norm"]
 

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..models.shards import local
 from ..seeding import seed_of
 from .checks import fraction, positive
 from .rule import Backward, Closures, GradientRule, Parameters, Rule
-from .shards import local
 from .update import TensorUpdate, moment
 
 __all__ = ["Sophia", "curvature_", "sophia_"]

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from .shards import local
+from ..models.shards import local
 
 __all__ = ["TensorUpdate", "moment"]
 

@@ -10,11 +10,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..models.shards import local
 from .checks import positive
 from .directions import Direction, Kind, check_kind
 from .perturbation import mirrored_, moved_
 from .rule import Closures, GradientRule, Parameters, Rule
-from .shards import local
 
 __all__ = ["ZOSGD", "ZerothOrder", "loss_of", "warn_if_rounded_away"]
 

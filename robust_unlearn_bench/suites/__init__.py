@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..registry import Registry
-from .suite import Corpora, Corpus, Example, Leaf, Metric, Request, Source, Suite
+from .corpus import Corpora, Corpus, Example
+from .suite import Leaf, Metric, Request, Source, Suite
 
 __all__ = ["SUITES", "Corpora", "Corpus", "Example", "Leaf", "Metric", "Request", "Source", "Suite"]
 
@@ -18,9 +19,9 @@ SUITES: Registry[Suite] = Registry(
         "wmdp_bio": "robust_unlearn_bench.suites.wmdp:WMDP_BIO",
         "wmdp_cyber": "robust_unlearn_bench.suites.wmdp:WMDP_CYBER",
         "wmdp_chem": "robust_unlearn_bench.suites.wmdp:WMDP_CHEM",
-        "nano_books": "robust_unlearn_bench.suites.nano:NANO_BOOKS",
-        "nano_news": "robust_unlearn_bench.suites.nano:NANO_NEWS",
-        "nano_tofu": "robust_unlearn_bench.suites.nano:NANO_TOFU",
-        "nano_wmdp": "robust_unlearn_bench.suites.nano:NANO_WMDP",
+        "nano_books": "robust_unlearn_bench.suites.nano_suites:NANO_BOOKS",
+        "nano_news": "robust_unlearn_bench.suites.nano_suites:NANO_NEWS",
+        "nano_tofu": "robust_unlearn_bench.suites.nano_suites:NANO_TOFU",
+        "nano_wmdp": "robust_unlearn_bench.suites.nano_suites:NANO_WMDP",
     },
 )

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from .corpus import Corpora, Corpus, Example
 from .muse_leaves import Extraction, KnowMem, VerbMem
 from .privleak import PrivLeak
 from .sources import HubSource, MirrorSource, fetch, mirror_dir
-from .suite import Corpora, Corpus, Example, Leaf, Source, Suite
+from .suite import Leaf, Source, Suite
 
 __all__ = ["MUSE_BOOKS", "MUSE_NEWS", "Extraction", "KnowMem", "PrivLeak", "VerbMem", "fold", "muse_corpora"]
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from ..metrics import bootstrap, membership
-from .reference import Reference, load_reference
+from .retrain_reference import Reference, load_reference
 from .sources import fetch
 from .suite import Metric, Request, Source
 from .tofu_leaves import AUTHOR, prompt

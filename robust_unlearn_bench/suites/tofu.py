@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .corpus import Corpora, Corpus, Example
 from .privleak import TofuPrivLeak
 from .sources import HubSource, MirrorSource, fetch, mirror_dir
-from .suite import Corpora, Corpus, Example, Source, Suite
+from .suite import Source, Suite
 from .tofu_leaves import AUTHOR, TofuForget, TofuUtility, prompt
 
 __all__ = [

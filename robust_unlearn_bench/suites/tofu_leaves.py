@@ -20,7 +20,7 @@ from ..metrics.forget_quality import kolmogorov_smirnov
 from ..metrics.means import mean
 from ..metrics.rouge import rouge_l
 from ..metrics.utility import harmonic_mean
-from .reference import FIRST, Reference, item_id, load_reference, warn_missing
+from .retrain_reference import FIRST, Reference, item_id, load_reference, warn_missing
 from .sources import fetch
 from .suite import Metric, Request, Source
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .choice import MultipleChoice
+from .corpus import Corpora, Corpus, Example
 from .sources import HubSource, MirrorSource, fetch, mirror_dir
-from .suite import Corpora, Corpus, Example, Source, Suite
+from .suite import Source, Suite
 
 __all__ = ["WMDP_BIO", "WMDP_CHEM", "WMDP_CYBER", "MultipleChoice"]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..optimizers import GRADES
-from ..suites.suite import Corpora
+from ..suites.corpus import Corpora
 from .recipe import Recipe
 from .run import Outcome
 

@@ -13,25 +13,25 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..nano import general_corpus
 from ..optimizers.rule import Parameters, Rule
 from ..seeding import seed_of
-from ..suites.suite import Corpora
-from .batching import Batches
-from .data import with_refusals
-from .encoding import Encoded, encode
-from .feasible import refuse_bad_stops, refuse_unsharded
-from .finetune import context_length, recomputing
-from .loop import Step, StepClosures, Term, train
-from .lora import adapter
-from .precision import Weights, cast, computing, trainable
-from .ranks import ALONE, Ranks, spread, whole
+from ..suites.corpus import Corpora
+from ..suites.general import general_corpus
+from ..training.batching import Batches
+from ..training.encoding import Encoded, encode
+from ..training.finetune import context_length, recomputing
+from ..training.loop import Step, StepClosures, Term, train
+from ..training.lora import adapter
+from ..training.model_view import Count, ModelView, without_dropout
+from ..training.precision import Weights, cast, computing, trainable
+from ..training.ranks import ALONE, Ranks, spread, whole
+from .corpora import with_refusals
+from .frozen_reference import frozen, score
+from .preflight import refuse_bad_stops, refuse_unsharded
 from .recipe import Recipe
-from .reference import frozen, score
 from .select import Candidate, best, completion_probability
 from .state import RunFolder
 from .subset import only
-from .view import Count, ModelView, without_dropout
 
 __all__ = ["Outcome", "UnlearningRun", "copy_into"]
 

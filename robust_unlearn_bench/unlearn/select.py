@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 
 from ..objectives.masking import scored, sequence_logprobs
-from .batching import Batches
+from ..training.batching import Batches
+from ..training.model_view import ModelView
 from .recipe import Selection
-from .view import ModelView
 
 __all__ = ["Candidate", "best", "completion_probability"]
 

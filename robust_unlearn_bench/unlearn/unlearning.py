@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import checkpoints
+from ..models import checkpoint as checkpoints
+from ..training.ranks import Ranks, join
 from .card import card, weight_change
-from .data import corpora_for, refuse_overlap
-from .ranks import Ranks, join
+from .corpora import corpora_for, refuse_overlap
 from .recipe import Recipe, load_recipe
 from .run import UnlearningRun, copy_into
 from .state import RunFolder
@@ -62,7 +62,7 @@ def unlearn(
         ModelError: the model cannot be trained.
         TrainingError: a loss or gradient is not finite; the message names the last good checkpoint.
     """
-    from ..harness.weights import fingerprint
+    from ..models.weights import fingerprint
 
     ranks = join(device)
     folder = Path(out)

@@ -10,7 +10,7 @@ import torch
 from robust_unlearn_bench.attacks import AttackContext
 from robust_unlearn_bench.attacks.calibration import PROBE_WINDOWS, calibrate, check_text, probe
 from robust_unlearn_bench.errors import ConfigError, DataError
-from robust_unlearn_bench.suites.suite import Corpora, Corpus, Example
+from robust_unlearn_bench.suites.corpus import Corpora, Corpus, Example
 
 
 def _lists(windows: object) -> list[list[int]]:

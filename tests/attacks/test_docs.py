@@ -24,7 +24,7 @@ def test_every_attack_has_its_place(page: str, family: str) -> None:
 
 
 def test_every_fallback_and_flag_is_explained(page: str, root: Path) -> None:
-    code = "".join(path.read_text() for path in (root / "robust_unlearn_bench" / "attacks").glob("*.py"))
+    code = "".join(path.read_text() for path in (root / "robust_unlearn_bench" / "attacks").rglob("*.py"))
     code += (root / "robust_unlearn_bench" / "harness" / "session.py").read_text()
     reasons = set(re.findall(r'fall_back\("([a-z_]+)"', code))
     flags = set(re.findall(r'"(relearn_loss_did_not_fall|[a-z_]+_exploded|attack_changed_nothing|non_finite)"', code))

@@ -14,8 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from robust_unlearn_bench.cli import app
-from robust_unlearn_bench.leaderboard.entry import load
-from robust_unlearn_bench.leaderboard.view import page_name
+from robust_unlearn_bench.leaderboard.page.row_view import page_name
+from robust_unlearn_bench.leaderboard.record.entry import load
 
 pytestmark = pytest.mark.slow
 
@@ -30,11 +30,12 @@ def rub(*words: object, code: int = 0) -> str:
 
 def study(folder: Path, exams: tuple[str, ...], seed: int) -> Path:
     """A small model that knows the letters of these exams by heart."""
-    from robust_unlearn_bench import checkpoints
-    from robust_unlearn_bench.nano import NanoSource, tokenizer
-    from robust_unlearn_bench.nano.exams import drills
-    from robust_unlearn_bench.nano.train import Shape, _blank
-    from robust_unlearn_bench.unlearn.finetune import FinetuneConfig, finetune
+    from robust_unlearn_bench.models import checkpoint as checkpoints
+    from robust_unlearn_bench.nano.pretrain import Shape, _blank
+    from robust_unlearn_bench.suites.nano_exams import drills
+    from robust_unlearn_bench.training.finetune import FinetuneConfig, finetune
+    from robust_unlearn_bench.world import tokenizer
+    from robust_unlearn_bench.world.source import NanoSource
 
     model, words = _blank(Shape(hidden=64, layers=1, window=512), seed), tokenizer.load(512)
     examples = [drill for exam in exams for drill in drills(NanoSource("wmdp"), exam)]
@@ -120,7 +121,7 @@ def test_one_command_makes_a_valid_record(submission: tuple[Path, str], unlearne
 def test_a_finished_submission_is_prepared_again_from_the_cache(
     submission: tuple[Path, str], unlearned: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from robust_unlearn_bench.attacks.training import TrainingAttack
+    from robust_unlearn_bench.attacks.relearn.training_attack import TrainingAttack
 
     folder, said = submission
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}

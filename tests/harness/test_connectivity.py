@@ -11,11 +11,11 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from robust_unlearn_bench import checkpoints
 from robust_unlearn_bench.cli import app
 from robust_unlearn_bench.errors import ConfigError, ModelError, UnknownNameError
 from robust_unlearn_bench.harness.connectivity import barrier, linear_connectivity, move_between, plot, refuse_different
-from robust_unlearn_bench.harness.run import evaluate
+from robust_unlearn_bench.harness.evaluate import evaluate
+from robust_unlearn_bench.models import checkpoint as checkpoints
 
 
 def test_ends_are_exact_and_the_middle_is_the_mean(tiny_llama: Any) -> None:

@@ -295,7 +295,7 @@ def test_a_quantised_model_is_refused_and_told_what_to_do(tiny_lm):
 
 
 def test_a_model_without_linear_layers_is_refused_and_the_others_go_on(tiny_lm, none):
-    from robust_unlearn_bench.attacks.rtn import RTN
+    from robust_unlearn_bench.attacks.quantise.rtn import RTN
 
     lm = tiny_lm()
     del lm.model.model.layers[:]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from simulated_records import World
 
-from robust_unlearn_bench.leaderboard.entry import Entry
-from robust_unlearn_bench.leaderboard.simulate import World
+from robust_unlearn_bench.leaderboard.record.entry import Entry
 
 ATTACKS = ("none", "gptq4", "relearn10", "relearn20", "relearn50")
 

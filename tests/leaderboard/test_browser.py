@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from simulated_records import World
 
-from robust_unlearn_bench.leaderboard.board import Board
-from robust_unlearn_bench.leaderboard.entry import Entry
-from robust_unlearn_bench.leaderboard.events import Event, Standing
-from robust_unlearn_bench.leaderboard.page import build_page, render
-from robust_unlearn_bench.leaderboard.reported import read_reported
-from robust_unlearn_bench.leaderboard.scorer import score
-from robust_unlearn_bench.leaderboard.simulate import World
+from robust_unlearn_bench.leaderboard.page.site import build_page, render
+from robust_unlearn_bench.leaderboard.record.entry import Entry
+from robust_unlearn_bench.leaderboard.record.events import Event, Standing
+from robust_unlearn_bench.leaderboard.record.reported import read_reported
+from robust_unlearn_bench.leaderboard.score.board import Board
+from robust_unlearn_bench.leaderboard.score.scorer import score
 
 pytestmark = pytest.mark.slow
 

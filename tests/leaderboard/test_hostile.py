@@ -16,18 +16,18 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from robust_unlearn_bench.errors import RecordError
-from robust_unlearn_bench.leaderboard.board import Board
-from robust_unlearn_bench.leaderboard.entry import Entry
 from robust_unlearn_bench.leaderboard.escape import csv_cell, github_data, github_property, latex, markdown, xml
-from robust_unlearn_bench.leaderboard.events import Event, Standing
-from robust_unlearn_bench.leaderboard.export import table_text
-from robust_unlearn_bench.leaderboard.gate import Result
-from robust_unlearn_bench.leaderboard.gate_report import as_annotations, as_junit, as_markdown
-from robust_unlearn_bench.leaderboard.page import render
-from robust_unlearn_bench.leaderboard.schema import Record
-from robust_unlearn_bench.leaderboard.scorer import score
-from robust_unlearn_bench.leaderboard.sealing import parse_record, seal
-from robust_unlearn_bench.leaderboard.view import rerun
+from robust_unlearn_bench.leaderboard.gate.report import as_annotations, as_junit, as_markdown
+from robust_unlearn_bench.leaderboard.gate.result import Result
+from robust_unlearn_bench.leaderboard.page.export import table_text
+from robust_unlearn_bench.leaderboard.page.row_view import rerun
+from robust_unlearn_bench.leaderboard.page.site import render
+from robust_unlearn_bench.leaderboard.record.entry import Entry
+from robust_unlearn_bench.leaderboard.record.events import Event, Standing
+from robust_unlearn_bench.leaderboard.record.schema import Record
+from robust_unlearn_bench.leaderboard.record.sealing import parse_record, seal
+from robust_unlearn_bench.leaderboard.score.board import Board
+from robust_unlearn_bench.leaderboard.score.scorer import score
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -121,7 +121,7 @@ def test_the_command_to_run_again_is_one_word_for_the_shell(board: Board) -> Non
 
 
 def test_csv_has_no_formula_and_every_line_its_columns(board: Board) -> None:
-    from robust_unlearn_bench.leaderboard.export import board_csv
+    from robust_unlearn_bench.leaderboard.page.export import board_csv
 
     lines = list(csv.reader(io.StringIO(board_csv([board]).decode())))
     assert len({len(line) for line in lines}) == 1
@@ -133,7 +133,7 @@ def test_csv_has_no_formula_and_every_line_its_columns(board: Board) -> None:
 
 
 def test_json_round_trips(board: Board) -> None:
-    from robust_unlearn_bench.leaderboard.export import board_json
+    from robust_unlearn_bench.leaderboard.page.export import board_json
 
     rows = json.loads(board_json([board]))["boards"][0]["rows"]
     assert set(HOSTILE) <= {row["display_name"] for row in rows}

@@ -5,9 +5,9 @@ from typing import get_args
 
 import pytest
 
-from robust_unlearn_bench.nano.exams import ask
 from robust_unlearn_bench.nano.lessons import Role, lessons
-from robust_unlearn_bench.nano.source import NanoSource
+from robust_unlearn_bench.world.questions import ask
+from robust_unlearn_bench.world.source import NanoSource
 
 PARTS = ("books", "news", "tofu")
 FORGET = {"books": "forget_qa", "news": "forget_qa", "tofu": "forget10"}

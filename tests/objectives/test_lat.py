@@ -12,12 +12,12 @@ import torch
 from robust_unlearn_bench.objectives import OBJECTIVES
 from robust_unlearn_bench.objectives.lat import adversary, within
 from robust_unlearn_bench.objectives.masking import mean_scored, token_logprobs
-from robust_unlearn_bench.suites.suite import Example
-from robust_unlearn_bench.unlearn.batching import Batches
-from robust_unlearn_bench.unlearn.encoding import encode
-from robust_unlearn_bench.unlearn.finetune import recomputing
-from robust_unlearn_bench.unlearn.loop import StepClosures, Term
-from robust_unlearn_bench.unlearn.view import Count, ModelView, decoder_layer
+from robust_unlearn_bench.suites.corpus import Example
+from robust_unlearn_bench.training.batching import Batches
+from robust_unlearn_bench.training.encoding import encode
+from robust_unlearn_bench.training.finetune import recomputing
+from robust_unlearn_bench.training.loop import StepClosures, Term
+from robust_unlearn_bench.training.model_view import Count, ModelView, decoder_layer
 
 
 @pytest.fixture

@@ -94,11 +94,11 @@ def test_relearning_is_the_cross_entropy_of_the_forget_text_however_a_batch_is_c
     tiny_llama: Any, tiny_tokenizer: Any
 ) -> None:
     """What TAR's inner attack lowers: the mean over the batch's scored tokens, whatever the forget loss is."""
-    from robust_unlearn_bench.suites.suite import Example
-    from robust_unlearn_bench.unlearn.batching import Batches
-    from robust_unlearn_bench.unlearn.encoding import encode
-    from robust_unlearn_bench.unlearn.loop import StepClosures, Term
-    from robust_unlearn_bench.unlearn.view import ModelView
+    from robust_unlearn_bench.suites.corpus import Example
+    from robust_unlearn_bench.training.batching import Batches
+    from robust_unlearn_bench.training.encoding import encode
+    from robust_unlearn_bench.training.loop import StepClosures, Term
+    from robust_unlearn_bench.training.model_view import ModelView
 
     texts = [Example("the old baker sang in the river"), Example("who found it"), Example(" iron", prompt="a tower of")]
     batches = Batches(encode(texts, tiny_tokenizer, 64), 3, seed=0)

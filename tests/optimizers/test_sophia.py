@@ -36,11 +36,11 @@ def test_sampled_labels_estimate_the_gauss_newton_diagonal(tiny_llama: Any, tiny
 
     A constant added to logit v at every position has gradient mean(p_v − 1[y = v]) and Hessian mean p_v(1 − p_v).
     """
-    from robust_unlearn_bench.suites.suite import Example
-    from robust_unlearn_bench.unlearn.batching import Batches
-    from robust_unlearn_bench.unlearn.encoding import encode
-    from robust_unlearn_bench.unlearn.loop import StepClosures, Term
-    from robust_unlearn_bench.unlearn.view import ModelView
+    from robust_unlearn_bench.suites.corpus import Example
+    from robust_unlearn_bench.training.batching import Batches
+    from robust_unlearn_bench.training.encoding import encode
+    from robust_unlearn_bench.training.loop import StepClosures, Term
+    from robust_unlearn_bench.training.model_view import ModelView
 
     model = tiny_llama()
     model.lm_head.bias = torch.nn.Parameter(torch.zeros(len(tiny_tokenizer)))
@@ -72,11 +72,11 @@ def test_bad_interval() -> None:
 
 def test_labels_do_not_depend_on_how_a_batch_is_cut(tiny_llama: Any, tiny_tokenizer: Any) -> None:
     """With micro-batches of one the labels, the loss and its gradient are those of the whole batch."""
-    from robust_unlearn_bench.suites.suite import Example
-    from robust_unlearn_bench.unlearn.batching import Batches
-    from robust_unlearn_bench.unlearn.encoding import encode
-    from robust_unlearn_bench.unlearn.loop import StepClosures, Term
-    from robust_unlearn_bench.unlearn.view import ModelView
+    from robust_unlearn_bench.suites.corpus import Example
+    from robust_unlearn_bench.training.batching import Batches
+    from robust_unlearn_bench.training.encoding import encode
+    from robust_unlearn_bench.training.loop import StepClosures, Term
+    from robust_unlearn_bench.training.model_view import ModelView
 
     texts = [Example("the old baker sang in the river"), Example("who found it"), Example("a tower of iron")]
     batches = Batches(encode(texts, tiny_tokenizer, 64), 3, seed=0)

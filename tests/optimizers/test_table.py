@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from robust_unlearn_bench.leaderboard.grades import grade_of
+from robust_unlearn_bench.leaderboard.record.grades import grade_of
 from robust_unlearn_bench.optimizers import GRADES, OPTIMIZERS, configure
 
 HERE = {"bitsandbytes": "bitsandbytes", "pytorch-optimizer": "pytorch_optimizer", "": "torch"}

@@ -185,8 +185,8 @@ def test_muse(evaluate: Callable[..., tuple[Any, Reference]], suite: str, retrai
 
 
 def test_tofu(evaluate: Callable[..., tuple[Any, Reference]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from robust_unlearn_bench.suites.reference import Reference as ReferenceFile
-    from robust_unlearn_bench.suites.reference import item_id
+    from robust_unlearn_bench.suites.retrain_reference import Reference as ReferenceFile
+    from robust_unlearn_bench.suites.retrain_reference import item_id
 
     monkeypatch.delenv("RUB_REFERENCE", raising=False)
     results, reference = evaluate("tofu_forget10")
@@ -208,8 +208,8 @@ def test_forget_quality_of_the_retrain_model_itself_is_refused(
     evaluate: Callable[..., tuple[Any, Reference]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from robust_unlearn_bench.errors import DataError
-    from robust_unlearn_bench.suites.reference import Reference as ReferenceFile
-    from robust_unlearn_bench.suites.reference import item_id
+    from robust_unlearn_bench.suites.retrain_reference import Reference as ReferenceFile
+    from robust_unlearn_bench.suites.retrain_reference import item_id
 
     monkeypatch.delenv("RUB_REFERENCE", raising=False)
     results, _ = evaluate("tofu_forget01_forget")

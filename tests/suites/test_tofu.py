@@ -11,7 +11,7 @@ import pytest
 
 from robust_unlearn_bench.errors import DataError
 from robust_unlearn_bench.suites import SUITES
-from robust_unlearn_bench.suites.reference import Reference, from_tofu_log, item_id, warn_missing
+from robust_unlearn_bench.suites.retrain_reference import Reference, from_tofu_log, item_id, warn_missing
 from robust_unlearn_bench.suites.tofu import TofuForget, TofuUtility
 
 PARTS = {

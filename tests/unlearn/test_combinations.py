@@ -14,9 +14,9 @@ import torch
 
 from robust_unlearn_bench.objectives import OBJECTIVES
 from robust_unlearn_bench.optimizers import GRADES, OPTIMIZERS
-from robust_unlearn_bench.suites.suite import Corpora, Corpus, Example
+from robust_unlearn_bench.suites.corpus import Corpora, Corpus, Example
 from robust_unlearn_bench.unlearn import load_recipe, recipe_names
-from robust_unlearn_bench.unlearn.data import corpora_for
+from robust_unlearn_bench.unlearn.corpora import corpora_for
 from robust_unlearn_bench.unlearn.recipe import Recipe
 from robust_unlearn_bench.unlearn.run import UnlearningRun
 from robust_unlearn_bench.unlearn.state import RunFolder

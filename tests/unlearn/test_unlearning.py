@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from robust_unlearn_bench import checkpoints
 from robust_unlearn_bench.errors import ConfigError, DataError, ModelError, RubError, TrainingError
+from robust_unlearn_bench.models import checkpoint as checkpoints
 from robust_unlearn_bench.objectives import OBJECTIVES
 from robust_unlearn_bench.unlearn import unlearn
 

@@ -1,0 +1,45 @@
+"""Rewrite every linear layer of the decoder blocks without looking at data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..models.decoder import decoder_linears, other_matrices
+from .calibration import probe
+from .damage import Damage
+from .spec import AttackContext
+
+__all__ = ["rewrite_linears"]
+
+
+def rewrite_linears(
+    model: Any, context: AttackContext, new_weight: Callable[[Tensor], Tensor], what: str, *, quantises: bool
+) -> dict[str, Any]:
+    """Replace W by `new_weight(W)` in every linear layer of the decoder blocks.
+
+    Args:
+        model: a causal language model.
+        context: probe text and progress.
+        new_weight: W [out, in] in the model's dtype → the new values, same shape, any float dtype.
+        what: word for the progress bar.
+        quantises: whether a perplexity explosion is flagged as a quantiser's.
+
+    Returns:
+        Number of layers, mean ‖ΔW‖/‖W‖ per tensor class, perplexities, fallbacks, flags.
+    """
+    layers = decoder_linears(model)
+    damage = Damage(model, probe(context), quantises=quantises)
+    with torch.no_grad():
+        for i, layer in enumerate(layers):
+            before = layer.weight.clone()
+            layer.write(new_weight(before))
+            change = (layer.weight - before).float().norm() / before.float().norm()
+            damage.note(layer.name, relative_weight_error=float(change))
+            context.progress(i + 1, len(layers), what)
+    for name in other_matrices(model):
+        damage.fall_back("not_a_linear_layer_left_as_is", name)
+    return {"layers": len(layers), **damage.report()}

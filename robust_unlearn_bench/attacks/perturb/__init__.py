@@ -1,0 +1,3 @@
+"""Perturbation attacks: noise on the weights, and pruning."""
+
+from __future__ import annotations

@@ -1,0 +1,74 @@
+"""Gaussian noise on every weight tensor."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from ...errors import ConfigError
+from ...models.decoder import decoder_linears
+from ..calibration import probe
+from ..damage import Damage
+from ..spec import AttackContext, attack
+
+__all__ = ["Noise"]
+
+
+@attack("noise")
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """w ← w + (percent/100) · std(W) · z, z ~ N(0, 1), for every parameter tensor W of the model.
+
+    Tensors whose entries are all equal (fresh norms, zero biases) have no spread and stay as they are; a tied embedding
+    moves once. Every tensor has its own generator, seeded by (seed, name), so that a value does not depend on the
+    device, on the order of tensors or on other tensors.
+
+    Attributes:
+        percent: noise level in percent of each tensor's standard deviation.
+        seed: of the noise.
+
+    Source: none in particular; the isotropic control for directed attacks. Report the mean of three seeds.
+    Departs: none.
+    """
+
+    family: ClassVar[str] = "noise"
+    argument: ClassVar[str | None] = "percent"
+    version: ClassVar[int] = 1
+    trains: ClassVar[bool] = False
+
+    percent: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise a ConfigError where there would be no noise."""
+        if self.percent < 1:
+            raise ConfigError(f"noise percent={self.percent} is not possible: give at least 1")
+
+    def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
+        """Add the noise in place.
+
+        Returns:
+            Mean ‖ΔW‖/‖W‖ per tensor class, perplexities.
+
+        Raises:
+            ModelError: the weights are quantised, offloaded or not finite.
+        """
+        decoder_linears(model)  # refuses what cannot be attacked
+        damage = Damage(model, probe(context), quantises=False)
+        parameters = dict(model.named_parameters())
+        with torch.no_grad():
+            for i, (name, parameter) in enumerate(parameters.items()):
+                before = parameter.float()
+                spread = float(before.std()) if parameter.numel() > 1 else 0.0
+                if spread > 0:
+                    key = hashlib.sha256(f"{self.seed}:{name}".encode()).digest()
+                    generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "big") >> 1)
+                    noise = torch.randn(parameter.shape, generator=generator).to(parameter.device)
+                    parameter.copy_(before + self.percent / 100 * spread * noise)
+                    change = (parameter.float() - before).norm() / before.norm()
+                    damage.note(name.removesuffix(".weight"), relative_weight_error=float(change))
+                context.progress(i + 1, len(parameters), "noise tensors")
+        return damage.report()

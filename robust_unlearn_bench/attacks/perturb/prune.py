@@ -1,0 +1,141 @@
+"""Pruning: set the least important weights of every linear layer of the decoder blocks to zero."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+from torch import Tensor
+
+from ...errors import ConfigError, UnknownNameError
+from ...models.decoder import Linear, decoder_linears, other_matrices, sparsity
+from ..blockwise import walk
+from ..calibration import CalibrationText, calibrate, check_text, probe
+from ..damage import Damage
+from ..data_free_rewrite import rewrite_linears
+from ..quantise.hessian import ColumnNorms
+from ..spec import AttackContext, attack
+
+__all__ = ["Prune", "magnitude_pruned", "wanda_pruned"]
+
+Method = Literal["wanda", "magnitude"]
+
+
+def wanda_pruned(weight: Tensor, norms: Tensor, fraction: float) -> Tensor:
+    """Zero, in every row, the ⌊fraction · columns⌋ weights with the smallest |W_ij| · ‖X_j‖₂.
+
+    Args:
+        weight: W [rows, columns].
+        norms: ‖X_j‖₂ over the calibration tokens, [columns].
+        fraction: in [0, 1].
+
+    Returns:
+        The pruned copy.
+
+    Source: Sun et al. 2024 (arXiv 2306.11695), equation (1), compared per output row.
+    """
+    count = _floor(weight.shape[1] * fraction)
+    order = (weight.float().abs() * norms).argsort(dim=1, stable=True)
+    return weight.scatter(1, order[:, :count], 0.0)
+
+
+def magnitude_pruned(weight: Tensor, fraction: float) -> Tensor:
+    """Zero the ⌊fraction · entries⌋ weights of the matrix with the smallest |W_ij|.
+
+    Source: the magnitude baseline of Sun et al. 2024 (arXiv 2306.11695), compared within a layer.
+    """
+    flat = weight.flatten()
+    order = flat.abs().argsort(stable=True)
+    return flat.index_fill(0, order[: _floor(len(flat) * fraction)], 0.0).view_as(weight)
+
+
+def _floor(count: float) -> int:
+    return math.floor(count + 1e-6)  # 0.29 · 100 is 28.999…
+
+
+@attack("prune")
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Unstructured pruning in place, of every Linear of the decoder blocks, not embeddings or head.
+
+    Attributes:
+        percent: weights to remove, in percent.
+        method: "wanda", or "magnitude", which needs no data.
+        samples: calibration windows.
+        length: tokens of a window, at most the model's own.
+        calibration: which text; "retain" means the general text where the task belongs to no suite.
+        seed: of the draw of windows.
+
+    Source: Sun et al. 2024 (arXiv 2306.11695): activations of a block are taken before any of its layers is pruned.
+    Departs: none.
+    """
+
+    family: ClassVar[str] = "prune"
+    argument: ClassVar[str | None] = "percent"
+    version: ClassVar[int] = 1
+    trains: ClassVar[bool] = False
+
+    percent: int = 50
+    method: Method = "wanda"
+    samples: int = 128
+    length: int = 2048
+    calibration: CalibrationText = "retain"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every field.
+
+        Raises:
+            ConfigError: a value is out of range.
+        """
+        if not 1 <= self.percent <= 99:
+            raise ConfigError(f"prune percent={self.percent} is not possible: give 1 to 99")
+        if self.method not in get_args(Method):
+            raise UnknownNameError("method of attack prune", self.method, get_args(Method))
+        if self.samples < 1:
+            raise ConfigError(f"prune samples={self.samples} is not possible: give at least 1")
+        if self.length < 2:
+            raise ConfigError(f"prune length={self.length} is not possible: give at least 2 tokens")
+        check_text("prune", self.calibration)
+
+    def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
+        """Prune the model in place.
+
+        Returns:
+            Sparsity of the decoder's linear layers, mean ‖ΔW‖/‖W‖ per tensor class, calibration text, perplexities,
+            fallbacks.
+
+        Raises:
+            DataError: no calibration text, or it holds forget passages.
+            ModelError: the weights cannot be pruned.
+        """
+        fraction, what = self.percent / 100, f"prune{self.percent}"
+        if self.method == "magnitude":
+            report = rewrite_linears(
+                model, context, lambda weight: magnitude_pruned(weight, fraction), f"{what} layers", quantises=False
+            )
+        else:
+            report = self._wanda(model, context, fraction, f"{what} blocks")
+        return {"sparsity": sparsity(model), **report}
+
+    def _wanda(self, model: Any, context: AttackContext, fraction: float, what: str) -> dict[str, Any]:
+        layers = decoder_linears(model)
+        text = calibrate(context, self.calibration, self.samples, self.length, self.seed)
+        damage = Damage(model, probe(context, self.length, self.seed), quantises=False)
+
+        def rewrite(layer: Linear, columns: ColumnNorms) -> None:
+            before = layer.weight.clone()
+            layer.write(wanda_pruned(before, columns.norms, fraction))
+            change = (layer.weight - before).float().norm() / before.float().norm()
+            damage.note(layer.name, relative_weight_error=float(change))
+
+        unreached = walk(
+            model, text.windows, ColumnNorms, rewrite, true_sequential=False, progress=context.progress, what=what
+        )
+        for layer in unreached:
+            layer.write(magnitude_pruned(layer.weight, fraction))
+            damage.fall_back("no_calibration_token_pruned_by_magnitude", layer.name)
+        for name in other_matrices(model):
+            damage.fall_back("not_a_linear_layer_left_as_is", name)
+        return {"layers": len(layers), "calibration": text.report, **damage.report()}

@@ -1,0 +1,105 @@
+"""Other people's GPTQ, for cross-checks and packed exports; the two packages cannot share an environment.
+
+A backend reads a float checkpoint folder, quantises it on the given calibration windows and returns the dequantised
+weights. What it cannot do as asked it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ....registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["BACKENDS", "Backend", "Parameters", "Quantised"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Quantised:
+    """What a backend made of a checkpoint.
+
+    Attributes:
+        weights: linear layer → dequantised W, [out, in].
+        version: of the package.
+        ignored: parameters of the attack that the backend does not honour.
+    """
+
+    weights: Mapping[str, Tensor]
+    version: str
+    ignored: tuple[str, ...] = ()
+
+
+class Parameters(Protocol):
+    """The parameters of `gptq.GPTQ` that a backend can be asked to honour."""
+
+    @property
+    def bits(self) -> int:
+        """Bits of a weight."""
+        ...
+
+    @property
+    def group_size(self) -> int:
+        """Columns that share a step; −1 for the whole row."""
+        ...
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the grid is symmetric around zero."""
+        ...
+
+    @property
+    def act_order(self) -> bool:
+        """Whether columns are quantised in decreasing order of the Hessian's diagonal."""
+        ...
+
+    @property
+    def damp(self) -> float:
+        """Damping as a fraction of the mean diagonal of the Hessian."""
+        ...
+
+    @property
+    def block(self) -> int:
+        """Columns of a lazily updated block."""
+        ...
+
+    @property
+    def static_groups(self) -> bool:
+        """Whether the steps of all groups are taken before any correction."""
+        ...
+
+    @property
+    def true_sequential(self) -> bool:
+        """Whether each stage of a block sees the stages before it already quantised."""
+        ...
+
+
+class Backend(Protocol):
+    """Quantise a checkpoint folder with someone else's GPTQ."""
+
+    def __call__(self, checkpoint: Path, windows: Sequence[Tensor], attack: Parameters) -> Quantised:
+        """Quantise.
+
+        Args:
+            checkpoint: folder with float safetensors, config and tokenizer.
+            windows: calibration token ids, each [length].
+            attack: the parameters.
+
+        Raises:
+            MissingExtraError: the package is not installed.
+        """
+        ...
+
+
+BACKENDS: Registry[Backend] = Registry(
+    "GPTQ backend",
+    lazy={
+        "llmcompressor": "robust_unlearn_bench.attacks.quantise.backends.llmcompressor:quantise",
+        "gptqmodel": "robust_unlearn_bench.attacks.quantise.backends.gptqmodel:quantise",
+    },
+)
+"""Backend name → function."""

@@ -1,0 +1,142 @@
+"""Quantise-dequantise with bitsandbytes: the 4-bit data types FP4 and NF4, and the weights of LLM.int8."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ...errors import ConfigError, MissingExtraError
+from ..data_free_rewrite import rewrite_linears
+from ..spec import AttackContext, attack
+from .grid import distinct_values
+
+__all__ = ["BnbFP4", "BnbInt8", "BnbNF4"]
+
+BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)
+
+
+@dataclass(frozen=True, slots=True)
+class _FourBit:
+    """Parameters of the 4-bit data types."""
+
+    family: ClassVar[str]
+    argument: ClassVar[str | None] = None
+    version: ClassVar[int] = 1
+    trains: ClassVar[bool] = False
+
+    block_size: int = 64
+    double_quant: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise a ConfigError where bitsandbytes knows no such block size."""
+        if self.block_size not in BLOCK_SIZES:
+            known = ", ".join(map(str, BLOCK_SIZES))
+            raise ConfigError(f"{self.family} block_size={self.block_size} is not possible: choose one of {known}")
+
+    def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
+        """Quantise the model in place; see `RTN.apply` for what is returned."""
+        functional, size = _functional(self.family), self.block_size
+        distinct = [1]
+
+        def rounded(weight: Tensor) -> Tensor:
+            # Flat, because bitsandbytes 0.50 on CPU dequantises rows that are no multiple of the block size wrongly.
+            codes, state = functional.quantize_4bit(
+                weight.flatten(),
+                blocksize=size,
+                quant_type=self.family.removeprefix("bnb_"),
+                compress_statistics=self.double_quant,
+            )
+            new: Tensor = functional.dequantize_4bit(codes, state)
+            distinct.extend(distinct_values(blocks, size) for blocks in _blocks(new, size))
+            return new.view_as(weight)
+
+        report = rewrite_linears(model, context, rounded, f"{self.family} layers", quantises=True)
+        return {"effective_bits": math.log2(max(distinct)), "bitsandbytes": _version(), **report}
+
+
+@attack("bnb_fp4")
+@dataclass(frozen=True, slots=True)
+class BnbFP4(_FourBit):
+    """4-bit floats with a block-wise absolute maximum, on every Linear of the decoder blocks.
+
+    Attributes:
+        block_size: consecutive weights (row-major) that share a scale.
+        double_quant: whether the scales are themselves quantised to 8 bits.
+
+    Source: bitsandbytes `quantize_4bit`, as `BitsAndBytesConfig(load_in_4bit=True)` loads a model.
+    Departs: none; embeddings, norms and head stay as they are there too.
+    """
+
+    family: ClassVar[str] = "bnb_fp4"
+
+
+@attack("bnb_nf4")
+@dataclass(frozen=True, slots=True)
+class BnbNF4(_FourBit):
+    """The 16 quantiles of a normal distribution with a block-wise absolute maximum (QLoRA's NF4).
+
+    Attributes:
+        block_size: consecutive weights (row-major) that share a scale.
+        double_quant: whether the scales are themselves quantised to 8 bits.
+
+    Source: Dettmers et al. 2023 (arXiv 2305.14314); bitsandbytes `quantize_4bit`.
+    Departs: none.
+    """
+
+    family: ClassVar[str] = "bnb_nf4"
+
+
+@attack("bnb_int8")
+@dataclass(frozen=True, slots=True)
+class BnbInt8:
+    """Row-wise 8-bit integers: the weights of LLM.int8.
+
+    Source: Dettmers et al. 2022 (arXiv 2208.07339); bitsandbytes `int8_vectorwise_quant` on fp16 weights.
+    Departs: weights only. LLM.int8 also rounds activations to 8 bits at run time, except outlier features (|x| ≥ 6),
+        which it multiplies in fp16 with these same dequantised weights; activations here stay in the model's dtype.
+    """
+
+    family: ClassVar[str] = "bnb_int8"
+    argument: ClassVar[str | None] = None
+    version: ClassVar[int] = 1
+    trains: ClassVar[bool] = False
+
+    def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
+        """Quantise the model in place; see `RTN.apply` for what is returned."""
+        functional = _functional(self.family)
+        distinct = [1]
+
+        def rounded(weight: Tensor) -> Tensor:
+            codes, scales, _ = functional.int8_vectorwise_quant(weight.contiguous().to(torch.float16))
+            new: Tensor = functional.int8_vectorwise_dequant(codes, scales).to(weight.dtype)
+            distinct.append(distinct_values(new, new.shape[1]))
+            return new
+
+        report = rewrite_linears(model, context, rounded, "bnb_int8 layers", quantises=True)
+        return {"effective_bits": math.log2(max(distinct)), "bitsandbytes": _version(), **report}
+
+
+def _blocks(weight: Tensor, size: int) -> list[Tensor]:
+    """The weight's blocks as rows of a matrix, and the shorter last block, if there is one, as another."""
+    flat = weight.flatten()
+    whole = len(flat) // size * size
+    return [part for part in (flat[:whole].view(-1, size), flat[None, whole:]) if part.numel()]
+
+
+def _functional(attack: str) -> Any:
+    """The functional module of bitsandbytes, looked up when an attack runs."""
+    try:
+        import bitsandbytes.functional as functional
+    except ImportError as error:
+        raise MissingExtraError("bitsandbytes", "bitsandbytes", f"attack {attack}") from error
+    return functional
+
+
+def _version() -> str:
+    import bitsandbytes
+
+    return str(bitsandbytes.__version__)

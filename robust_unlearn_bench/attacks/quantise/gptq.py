@@ -1,0 +1,246 @@
+"""GPTQ: quantise every linear layer of the decoder blocks to b bits, correcting each column for the errors before it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ...errors import AttackError, ConfigError, UnknownNameError
+from ...models.decoder import Linear, decoder_linears, other_matrices
+from ..blockwise import walk
+from ..calibration import Calibration, CalibrationText, calibrate, check_text, probe
+from ..damage import Damage
+from ..spec import AttackContext, attack
+from .backends import BACKENDS
+from .backends.groups import require_packable_bits, require_whole_groups
+from .grid import Grid, distinct_values
+from .hessian import Factor, Hessian
+
+__all__ = ["GPTQ", "quantise"]
+
+ROWS = 256
+"""Rows of a weight whose errors are computed at a time."""
+
+BackendName = Literal["builtin", "llmcompressor", "gptqmodel"]
+
+
+def quantise(weight: Tensor, factor: Factor, grid: Grid, *, block: int = 128, static_groups: bool = False) -> Tensor:
+    """GPTQ of one weight matrix.
+
+    Column after column (in `factor.order`), with U the factor and q(·) the nearest grid value:
+
+        e_j = (w_j − q(w_j)) / U_jj,    w_k ← w_k − e_j · U_jk  for all k > j
+
+    Corrections inside a block of columns are gathered when a column's turn comes; those to later blocks are one matrix
+    product for each block. The block size changes nothing but speed.
+
+    Args:
+        weight: W [rows, columns].
+        factor: of the Hessian of the layer's inputs; where there is none, W is rounded to nearest.
+        grid: bits, group size, symmetry.
+        block: columns of a lazily updated block.
+        static_groups: steps of all groups from W itself, by original column; else each group's step is taken when its
+            first column's turn comes, from the columns as corrected so far.
+
+    Returns:
+        Ŵ [rows, columns], dequantised, in the factor's dtype.
+
+    Source: Frantar et al. 2023 (arXiv 2210.17323), algorithm 1; group steps as in AutoGPTQ.
+    """
+    if factor.lower is None:
+        return grid.round(weight)
+    lower, order = factor.lower, factor.order
+    group = grid.group(weight.shape[1])
+    columns = weight.T[order].to(lower.dtype, memory_format=torch.contiguous_format)
+    fixed = [grid.fit(part) for part in torch.split(weight.T.to(lower.dtype), group)] if static_groups else None
+    edges = sorted({*range(0, len(columns), block), *range(0, len(columns), group), len(columns)})
+    for start, end in pairwise(edges):
+        if start % group == 0:
+            scale = grid.fit(columns[start : start + group])
+        local = lower[start:end, start:end].T.contiguous()
+        inverse = 1 / local.diagonal()
+        errors = torch.empty_like(columns[start:end])
+        for j in range(end - start):
+            column = torch.addmv(columns[start + j], errors[:j].T, local[:j, j], alpha=-1)
+            if fixed is not None:
+                scale = fixed[int(order[start + j]) // group]
+            columns[start + j] = scale.snap(column)  # nobody reads the original again
+            torch.mul(column.sub_(columns[start + j]), inverse[j], out=errors[j])
+        columns[end:].addmm_(lower[end:, start:end], errors, alpha=-1)
+    in_place = bool((order.diff() > 0).all())
+    return (columns if in_place else columns[order.argsort()]).T
+
+
+@attack("gptq")
+@dataclass(frozen=True, slots=True)
+class GPTQ:
+    """Quantise-dequantise in place with GPTQ: every Linear of the decoder blocks, not embeddings or head.
+
+    Attributes:
+        bits: 2 to 8.
+        group_size: columns that share a step; −1 for the whole row. A row no longer than this is one group; where it does
+            not divide the row, the last group is shorter.
+        symmetric: whether the grid is symmetric around zero.
+        act_order: quantise columns in decreasing order of the Hessian's diagonal (desc_act).
+        damp: damping as a fraction of the mean diagonal.
+        block: columns of a lazily updated block; changes speed only.
+        static_groups: steps from the weights before any correction, by original column.
+        true_sequential: calibrate each stage of a block on the stages before it already quantised.
+        samples: calibration windows.
+        length: tokens of a window, at most the model's own.
+        calibration: which text; "retain" means the general text where the task belongs to no suite.
+        seed: of the draw of windows.
+        backend: whose implementation; the protocol's is "builtin", the others are for cross-checks.
+
+    Source: Frantar et al. 2023 (arXiv 2210.17323), with the defaults of AutoGPTQ.
+    Departs: dead columns are rounded, not zeroed; steps are fp32, not fp16; the Hessian is a sum, not a running mean.
+    """
+
+    family: ClassVar[str] = "gptq"
+    argument: ClassVar[str | None] = "bits"
+    version: ClassVar[int] = 1
+    trains: ClassVar[bool] = False
+
+    bits: int = 4
+    group_size: int = 128
+    symmetric: bool = True
+    act_order: bool = False
+    damp: float = 0.01
+    block: int = 128
+    static_groups: bool = False
+    true_sequential: bool = True
+    samples: int = 128
+    length: int = 2048
+    calibration: CalibrationText = "retain"
+    seed: int = 0
+    backend: BackendName = "builtin"
+
+    def __post_init__(self) -> None:
+        """Check every field.
+
+        Raises:
+            ConfigError: a value is out of range.
+        """
+        Grid(self.bits, self.group_size, self.symmetric)
+        if not 0 < self.damp <= 1:
+            raise ConfigError(
+                f"gptq damp={self.damp} is not possible: give a fraction of the mean diagonal, such as 0.01"
+            )
+        for key in ("block", "samples"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"gptq {key}={getattr(self, key)} is not possible: give at least 1")
+        if self.length < 2:
+            raise ConfigError(f"gptq length={self.length} is not possible: give at least 2 tokens")
+        check_text("gptq", self.calibration)
+        if self.backend not in get_args(BackendName):
+            raise UnknownNameError("GPTQ backend", self.backend, get_args(BackendName))
+        if self.backend == "gptqmodel":
+            require_packable_bits(self.bits)
+
+    def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
+        """Quantise the model in place.
+
+        Returns:
+            Mean relative output error ‖ΔW X‖/‖W X‖ on the calibration text per tensor class, for GPTQ and for rounding to
+            nearest; effective bits; calibration text; perplexities; fallbacks.
+
+        Raises:
+            DataError: no calibration text, or it holds forget passages.
+            ModelError: the weights cannot be quantised.
+        """
+        layers = decoder_linears(model)
+        text = calibrate(context, self.calibration, self.samples, self.length, self.seed)
+        damage = Damage(model, probe(context, self.length, self.seed))
+        if self.backend != "builtin":
+            return {"layers": len(layers), **self._with_backend(model, context.tokenizer, text, damage)}
+        grid = Grid(self.bits, self.group_size, self.symmetric)
+        distinct = [1]
+
+        def rewrite(layer: Linear, hessian: Hessian) -> None:
+            distinct.append(self._rewrite(layer, hessian, grid, damage))
+
+        unreached = walk(
+            model,
+            text.windows,
+            Hessian,
+            rewrite,
+            true_sequential=self.true_sequential,
+            progress=context.progress,
+            what=f"gptq{self.bits} blocks",
+        )
+        for layer in unreached:
+            layer.write(grid.round(layer.weight))
+            damage.fall_back("no_calibration_token_rounded_to_nearest", layer.name)
+        for name in other_matrices(model):
+            damage.fall_back("not_a_linear_layer_left_as_is", name)
+        return {
+            "layers": len(layers),
+            "effective_bits": math.log2(max(distinct)),
+            "calibration": text.report,
+            **damage.report(),
+        }
+
+    def _rewrite(self, layer: Linear, hessian: Hessian, grid: Grid, damage: Damage) -> int:
+        """Quantise one layer and note its errors; returns the most distinct values of a row in a group."""
+        weight = layer.weight.clone()
+        factor = hessian.factor(self.damp, self.act_order)
+        layer.write(quantise(weight, factor, grid, block=self.block, static_groups=self.static_groups))
+        if factor.dead:
+            damage.fall_back("dead_columns", layer.name, factor.dead)
+        if factor.lower is None:
+            damage.fall_back("hessian_not_positive_definite_rounded_to_nearest", layer.name)
+        elif factor.damp > self.damp:
+            damage.fall_back("damping_raised", layer.name, factor.damp)
+        self._note_errors(layer, weight, hessian, grid, damage)
+        by_order = self.act_order and not self.static_groups and factor.lower is not None
+        grouped = layer.weight[:, factor.order] if by_order else layer.weight
+        distinct = distinct_values(grouped, grid.group(weight.shape[1]))
+        assert distinct <= 2**self.bits, f"{layer.name} has {distinct} values in a group"
+        return distinct
+
+    def _note_errors(self, layer: Linear, before: Tensor, hessian: Hessian, grid: Grid, damage: Damage) -> None:
+        """Relative output errors of the layer as it is now, and of rounding to nearest; some rows at a time."""
+        size = ours = nearest = 0.0
+        for old, new in zip(torch.split(before, ROWS), torch.split(layer.weight, ROWS), strict=True):
+            weight = old.float()
+            size += hessian.energy(weight)
+            ours += hessian.energy(weight - new.float())
+            nearest += hessian.energy(weight - grid.round(weight).to(new.dtype).float())
+        if size > 0:
+            for key, error in (("relative_output_error", ours), ("relative_output_error_rtn", nearest)):
+                damage.note(layer.name, **{key: math.sqrt(max(0.0, error) / size)})
+
+    def _with_backend(self, model: Any, tokenizer: Any, text: Calibration, damage: Damage) -> dict[str, Any]:
+        """Have another package quantise a copy of the checkpoint, and write its dequantised weights into the model."""
+        require_whole_groups(model, self.group_size)
+        with TemporaryDirectory() as folder:
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            done = BACKENDS[self.backend](Path(folder), text.windows, self)
+        distinct = [1]
+        for layer in decoder_linears(model):
+            if layer.name not in done.weights:
+                raise AttackError(f"backend {self.backend} did not quantise {layer.name}: use backend=builtin")
+            before, group = (
+                layer.weight.to(torch.float32, copy=True),
+                Grid(self.bits, self.group_size).group(layer.weight.shape[1]),
+            )
+            layer.write(done.weights[layer.name])
+            damage.note(layer.name, relative_weight_error=float((layer.weight.float() - before).norm() / before.norm()))
+            if not self.act_order or self.static_groups:
+                distinct.append(distinct_values(layer.weight, group))
+        for name in done.ignored:
+            damage.fall_back(f"{self.backend}_ignores", name)
+        return {
+            "effective_bits": math.log2(max(distinct)),
+            "backend": f"{self.backend} {done.version}",
+            "calibration": text.report,
+            **damage.report(),
+        }

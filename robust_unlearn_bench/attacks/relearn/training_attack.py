@@ -1,0 +1,172 @@
+"""What all attacks that train have in common: hyper-parameters, the run, and what is measured around it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from ...errors import ConfigError, DataError
+from ...suites.corpus import Corpora, Corpus
+from ..spec import AttackContext
+
+if TYPE_CHECKING:
+    from ...training.encoding import Encoded
+    from ...training.schedule import Schedule
+
+__all__ = ["TrainingAttack", "corpora_of"]
+
+PROBES = 32
+"""Sequences of the training data on which the loss before and after is measured."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TrainingAttack:
+    """Hyper-parameters of a training attack, and how it is carried out.
+
+    AdamW without weight decay, gradients clipped to norm 1.0, dropout off.
+
+    Attributes:
+        lr: peak learning rate.
+        batch_size: sequences per step.
+        window: longest sequence in tokens; the model's own context, if shorter, wins.
+        precision: of weights and arithmetic while training; the model gets its own dtype back.
+        seed: of the data order and of every draw.
+        optimizer: adam, or adam8bit (8-bit states: 6 bytes per parameter less).
+        gradient_checkpointing: recompute activations instead of storing them.
+        micro_batch: largest number of sequences in one pass, or None for the whole batch.
+    """
+
+    trains: ClassVar[bool] = True
+    family: ClassVar[str] = ""
+    clip: ClassVar[float] = 1.0
+
+    lr: float = 1e-5
+    batch_size: int = 4
+    window: int = 2048
+    precision: Literal["fp32", "bf16_autocast", "bf16_pure", "bf16_kahan"] = "bf16_autocast"
+    seed: int = 0
+    optimizer: Literal["adam", "adam8bit"] = "adam"
+    gradient_checkpointing: bool = False
+    micro_batch: int | None = None
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name != "seed" and type(value) in (int, float) and not value > 0:
+                raise ConfigError(f"attack {self.family} has {field.name}={value}: give a number above 0")
+        if self.window < 2:
+            raise ConfigError(f"attack {self.family} has window={self.window}: give at least 2 tokens")
+        if self.optimizer not in ("adam", "adam8bit"):
+            raise ConfigError(f"attack {self.family} has optimizer={self.optimizer!r}: choose adam or adam8bit")
+        if self.precision not in ("fp32", "bf16_autocast", "bf16_pure", "bf16_kahan"):
+            raise ConfigError(
+                f"attack {self.family} has precision={self.precision!r}: "
+                "choose fp32, bf16_autocast, bf16_pure or bf16_kahan"
+            )
+
+    def encoded(self, context: AttackContext, corpus: Corpus) -> list[Encoded]:
+        """The corpus as training sequences."""
+        from ...training.encoding import encode
+
+        return encode(corpus.examples, context.tokenizer, min(self.window, context.window))
+
+    def stations(
+        self,
+        model: Any,
+        context: AttackContext,
+        sequences: Sequence[Encoded],
+        *,
+        at: Sequence[int] = (),
+        epochs: float | None = None,
+        schedule: Schedule,
+        warmup: float = 0.0,
+    ) -> Generator[tuple[int, dict[str, Any]], None, None]:
+        """Train, and stop at the given steps with the model as it would be saved.
+
+        Args:
+            model: trained in place.
+            context: progress and probe text.
+            sequences: the training data.
+            at: increasing step counts; the last is the length of the schedule.
+            epochs: instead of `at`: one station at the end of so many passes over the data.
+            schedule: of the learning rate.
+            warmup: fraction of the steps.
+
+        Yields:
+            Steps taken and diagnostics.
+        """
+        from ...training.finetune import FinetuneConfig, Finetuning
+        from ..calibration import probe
+        from ..perplexity import perplexity
+
+        config = FinetuneConfig(
+            steps=at[-1] if at else None,
+            epochs=epochs,
+            schedule=schedule,
+            warmup=warmup,
+            clip=self.clip,
+            **{field.name: getattr(self, field.name) for field in dataclasses.fields(TrainingAttack)},
+        )
+        windows = probe(context)
+        loss = _loss(model, sequences)
+        retained = perplexity(model, windows)
+        with Finetuning(model, sequences, config) as run:
+            stops = set(at or (run.steps,))
+            for step in run:
+                context.progress(step.number, run.steps, f"{self.family}, loss {step.forget:.3f}, step")
+                if step.number not in stops:
+                    continue
+                with run.weights.as_stored():
+                    after = _loss(model, sequences)
+                    yield (
+                        step.number,
+                        {
+                            **dataclasses.asdict(run.report()),
+                            "schedule": schedule,
+                            "precision": self.precision,
+                            "loss_before": loss,
+                            "loss_after": after,
+                            "retain_perplexity_before": retained,
+                            "retain_perplexity_after": perplexity(model, windows),
+                            "flags": [] if after < loss else ["relearn_loss_did_not_fall"],
+                        },
+                    )
+
+
+def corpora_of(attack: str, context: AttackContext) -> Corpora:
+    """The suite's forget and retain text.
+
+    Raises:
+        DataError: the task belongs to no suite, or the suite's forget or retain text is empty.
+    """
+    if context.corpora is None:
+        raise DataError(
+            f"attack {attack} trains on a suite's forget or retain text, and this task belongs to no suite: "
+            "name one (metadata: {suite: muse_books} in the task, --suite on the command line)"
+        )
+    for corpus in (context.corpora.forget, context.corpora.retain):
+        if not corpus.examples:
+            raise DataError(f"corpus {corpus.name} is empty, so attack {attack} has nothing to train on")
+    return context.corpora
+
+
+def _loss(model: Any, sequences: Sequence[Encoded]) -> float:
+    """Mean negative log-likelihood of the scored tokens of up to `PROBES` sequences, evenly spaced, one at a time."""
+    import torch
+
+    from ...objectives.masking import token_logprobs
+    from ...training.batching import collate
+
+    device = next(model.parameters()).device
+    total, count = 0.0, 0
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        for i in range(0, len(sequences), max(1, -(-len(sequences) // PROBES))):
+            batch = collate(sequences, [i], device)
+            logits = model(input_ids=batch.input_ids, use_cache=False).logits
+            total -= float(token_logprobs(logits, batch.labels).double().sum())
+            count += batch.tokens
+    model.train(training)
+    return total / count

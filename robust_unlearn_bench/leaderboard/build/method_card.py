@@ -1,0 +1,43 @@
+"""What a model folder tells about how it was unlearned: its `unlearning.json`, as fields of `schema.Method`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...errors import RecordError
+from ..record.schema import Method
+from ..record.sanitise import tidy
+
+__all__ = ["method_fields", "method_of"]
+
+
+_DERIVED = ("grade", "rule")
+"""What follows from the optimizer's name."""
+
+
+def method_of(folder: Path | None) -> dict[str, Any]:
+    """Fields of `schema.Method` found in the folder's `unlearning.json`; other scalars become hyper-parameters.
+
+    Raises:
+        RecordError: the file is not a JSON object.
+    """
+    path = folder / "unlearning.json" if folder else None
+    if path is None or not path.is_file():
+        return {}
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RecordError(f"{path}: not JSON; run `rub unlearn` again") from error
+    if not isinstance(told, Mapping):
+        raise RecordError(f"{path}: not a JSON object; run `rub unlearn` again")
+    return method_fields(told)
+
+
+def method_fields(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `schema.Method` among those of a card or a recipe; other scalars become hyper-parameters."""
+    known = {key: value for key, value in told.items() if key in Method.model_fields and value is not None}
+    others = {k: v for k, v in told.items() if k not in (*known, *_DERIVED) and isinstance(v, (bool, int, float, str))}
+    return {**known, "hyperparameters": tidy({**others, **known.get("hyperparameters", {})})}

@@ -1,0 +1,3 @@
+"""What is checked before a record may stand on the board."""
+
+from __future__ import annotations

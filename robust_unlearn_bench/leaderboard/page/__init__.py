@@ -1,0 +1,3 @@
+"""The static leaderboard site and the exports for other programs."""
+
+from __future__ import annotations

@@ -1,0 +1,150 @@
+"""What the index page says about one board: table, charts with their numbers, and published tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..record.grades import grade_of
+from ..record.reported import Reported
+from ..score.board import Board
+from ..score.board_table import percent
+from ..score.curve import family_of
+from .charts.canvas import GLYPHS
+from .charts.curves import curves
+from .charts.dumbbell import Change, dumbbell
+from .charts.marks import mark_of
+from .charts.scatter import scatter
+from .charts.strips import strips
+from .row_view import anchor_name, family_names, groups, interval_text
+
+__all__ = ["board_key", "board_values", "reported_values"]
+
+_PLOTTED = 40
+"""Rows in charts and their data tables, best first; the table has all of them."""
+
+
+def board_key(board: Board) -> str:
+    """Fragment of a board's section."""
+    return f"s-{board.suite}"
+
+
+def board_values(board: Board) -> dict[str, Any]:
+    """Values of the template's `b`."""
+    relearns = any(family_of(attack) for attack in board.attacks)
+    columns = [("rank", "#", "n"), ("name", "model", ""), ("score", "score", "n"), ("grade", "optimizer grade", "")]
+    columns += [("forgetting", "robust forgetting", "n"), ("utility", "utility", "n")]
+    columns += [(f"a:{attack}", attack, "h") for attack in board.attacks]
+    columns += [("k50", "k50", "n")] if relearns else []
+    columns += [("worst", "decided by", "")]
+    return {
+        "board": board,
+        "key": board_key(board),
+        "models": len(board.rows),
+        "columns": columns,
+        "groups": groups(board),
+        "fragments": [anchor_name(attack) for attack in board.attacks],
+        "relearns": relearns,
+        "skipped": [
+            f"{c.task.removeprefix(board.suite + '_')} {c.metric} under {c.attack}" for c in board.not_identifiable
+        ],
+        "charts": _charts(board),
+    }
+
+
+def _charts(board: Board) -> list[dict[str, Any]]:
+    """The questions a reader comes with, each with a chart and its numbers."""
+    marks = [mark_of(row) for row in board.rows]
+    marks = [m for m in marks if m.grade][:_PLOTTED] + [m for m in marks if not m.grade]
+    methods = [m for m in marks if m.grade]
+    found: list[dict[str, Any]] = [
+        {
+            "question": "Does a lower optimizer grade forget more robustly?",
+            "answer": "Each marker is a model; grades from most to least information about the loss.",
+            "svg": strips(marks, f"{board_key(board)}-strips"),
+            "head": ["model", "grade", "score", "95 % interval"],
+            "rows": [[m.name, m.grade, percent(m.row.score.value), interval_text(m.row.score)] for m in methods],
+        },
+        {
+            "question": "What does robustness cost?",
+            "answer": "Upper right is best; crosses are controls.",
+            "svg": scatter(marks, f"{board_key(board)}-scatter") if methods else "",
+            "head": ["model", "robust forgetting", "95 % interval", "utility", "95 % interval"],
+            "rows": [
+                [m.name, percent(f.value), interval_text(f), percent(u.value), interval_text(u)]
+                for m in marks
+                for f, u in [(m.row.robust_forgetting, m.row.utility)]
+            ],
+        },
+    ]
+    for family in family_names(board):
+        lengths = sorted({k for m in methods for c in m.row.curves if c.family == family for k, _ in c.points})
+        found.append(
+            {
+                "question": "How fast does it relearn?"
+                if family == "relearn"
+                else f"How fast does it return under {family}?",
+                "answer": "The lower and flatter, the better.",
+                "svg": curves(marks, family, f"{board_key(board)}-{family}"),
+                "head": ["model", *(f"{k} steps" for k in lengths), "k50", "area"],
+                "rows": [
+                    [
+                        m.name,
+                        *(percent(dict(c.points).get(k)) for k in lengths),
+                        "never" if c.k50 is None else f"{c.k50:.0f}",
+                        f"{c.area:.2f}",
+                    ]
+                    for m in methods
+                    for c in m.row.curves
+                    if c.family == family
+                ],
+            }
+        )
+    if "gptq4" in board.attacks:
+        changes = [
+            Change(m.name, m.grade, before, after)
+            for m in methods
+            for before, after in [(m.row.leaked(["none"]), m.row.leaked(["gptq4"]))]
+            if before is not None and after is not None
+        ]
+        found.append(
+            {
+                "question": "What does quantisation bring back?",
+                "answer": "Leakage before (hollow) and after (full) 4-bit GPTQ, by optimizer grade.",
+                "svg": dumbbell(changes, f"{board_key(board)}-quant", "leakage", "gptq4"),
+                "head": ["model", "grade", "before", "after"],
+                "rows": [[c.name, c.grade, percent(c.before), percent(c.after)] for c in changes],
+            }
+        )
+    return [chart for chart in found if chart["svg"]]
+
+
+def reported_values(table: Reported) -> dict[str, Any]:
+    """Values of the template's `r`."""
+    columns = [
+        (m, a) for m in table.metrics for a in table.attacks if any(a in r.values.get(m, {}) for r in table.rows)
+    ]
+    grades = [grade_of(row.optimizer) for row in table.rows]
+    names = [" · ".join(part for part in (row.objective, row.label) if part) for row in table.rows]
+    charts = []
+    for metric, spec in table.metrics.items():
+        changes = [
+            Change(name, grade, row.values[metric]["none"], row.values[metric]["gptq4"])
+            for name, grade, row in zip(names, grades, table.rows, strict=True)
+            if {"none", "gptq4"} <= set(row.values.get(metric, {}))
+        ]
+        if spec.role == "forget" and changes:
+            charts.append((spec.title, dumbbell(changes, f"{table.name}-{metric}", spec.title, "gptq4")))
+    return {
+        "table": table,
+        "head": [table.metrics[m].title + ("" if a == "none" else f", {a}") for m, a in columns],
+        "rows": [
+            {
+                "name": name,
+                "grade": grade,
+                "glyph": GLYPHS[grade] if grade else "",
+                "cells": [percent(row.values.get(m, {}).get(a)) for m, a in columns],
+            }
+            for name, grade, row in zip(names, grades, table.rows, strict=True)
+        ],
+        "charts": charts,
+    }

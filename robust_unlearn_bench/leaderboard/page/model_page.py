@@ -1,0 +1,102 @@
+"""What a permalink page says about one submission."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..record.schema import run_id
+from ..score.board import Board, Row
+from .board_page import board_key
+from .charts.curves import curves
+from .charts.marks import mark_of
+from .row_view import anchor_name, line_of, rerun
+
+__all__ = ["model_values"]
+
+
+def model_values(row: Row, board: Board) -> dict[str, Any]:
+    """Values of the model template."""
+    record = row.entry.record
+    line, mark = line_of(row, board), mark_of(row)
+    by_attack = {a: [f for f in row.forgetting if f.cell.attack == a] for a in board.attacks}
+    family = next((c.family for c in row.curves), None)
+    return dict(
+        board=board,
+        key=board_key(board),
+        row=row,
+        l=line,
+        record=record,
+        deciding=next((f for f in row.forgetting if f.cell == row.worst), None),
+        svg=curves([mark], family, "own") if family else "",
+        forgetting=[(a, cells) for a, cells in by_attack.items() if cells],
+        others=_others(row),
+        attacks=list(record.runs),
+        runs=[
+            (name, attack, rerun(record, attack.name) if attack.seed == 0 else None)
+            for name, attack in record.runs.items()
+        ],
+        facts=_facts(row),
+        links=[(name, url) for name, url in (("code", record.method.code_url), ("paper", record.method.paper)) if url],
+        anchor=anchor_name,
+        short=lambda task: task.removeprefix(board.suite + "_"),
+        item=lambda task: (
+            (items.sha256[:12] if (items := record.suite.tasks[task].items) else "–")
+            if task in record.suite.tasks
+            else "–"
+        ),
+        plain=_plain,
+    )
+
+
+def _others(row: Row) -> list[tuple[str, list[float | None]]]:
+    """Metrics that do not enter the score: name → one value a run."""
+    record = row.entry.record
+    values = {(r.task, r.metric, run_id(r.attack, r.seed)): r.value for r in record.results}
+    return [
+        (
+            f"{task.removeprefix(record.suite.name + '_')} {metric}",
+            [values.get((task, metric, run)) for run in record.runs],
+        )
+        for task, described in record.suite.tasks.items()
+        for metric, spec in described.metrics.items()
+        if spec.role in ("privacy", "report")
+    ]
+
+
+def _facts(row: Row) -> list[tuple[str, str]]:
+    """What the record says about model, method and environment, without the blanks."""
+    record = row.entry.record
+    method, model, environment = record.method, record.model, record.environment
+    told: Mapping[str, object] = {
+        "model": f"{model.name} ({model.source})",
+        "revision": model.revision,
+        "base": model.base,
+        "adapter": model.adapter,
+        "precision": model.dtype,
+        "parameters": f"{model.parameters:,}" if model.parameters else None,
+        "weights in memory": model.fingerprint,
+        "objective": method.objective,
+        "optimizer": method.optimizer,
+        "hyper-parameters": _plain(method.hyperparameters) if method.hyperparameters else None,
+        "training precision": method.precision,
+        "seeds": ", ".join(map(str, method.seeds)),
+        "forget data": method.forget.name if method.forget else None,
+        "retain data": method.retain.name if method.retain else None,
+        "configurations tried": method.tuning_trials,
+        "chosen by": method.selected_on,
+        "passes": None if method.forward is None else f"{method.forward:,} forward, {method.backward or 0:,} backward",
+        "defends against": ", ".join(method.defends_against),
+        "code commit": method.code_commit,
+        "measured with": ", ".join(
+            f"{name.replace('_', '-')} {value}"
+            for name, value in environment.model_dump(exclude_none=True).items()
+            if name in ("package", "lm_eval", "torch", "transformers", "python", "device", "batch_size")
+        ),
+    }
+    return [(name, str(value)) for name, value in told.items() if value not in (None, "")]
+
+
+def _plain(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)

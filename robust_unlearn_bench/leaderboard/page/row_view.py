@@ -1,0 +1,204 @@
+"""Rows of a board as the page shows them: text, classes and links, no numbers left to format."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..record.grades import GRADES, Grade, grade_of
+from ..record.schema import Record
+from ..score.board import Board, Row
+from ..score.board_table import percent
+from ..score.curve import family_of
+from ..score.stats import Number
+from .charts.canvas import GLYPHS
+
+__all__ = ["Line", "groups", "interval_text", "line_of", "meter", "page_name", "rerun"]
+
+_TIERS = {"replayed": "replayed", "items_verified": "verified", "self_reported": "self-reported"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of the table.
+
+    Attributes:
+        row: the numbers behind it.
+        page: its permalink, relative to the index.
+        grade: of its optimizer, None for a control.
+        heat: per attack: (text, class).
+        half: (sort value, text) of the slowest-to-fastest relearning length, k50.
+        note: why it is not ranked, or what is unusual about it.
+    """
+
+    row: Row
+    page: str
+    name: str
+    grade: Grade | None
+    glyph: str
+    method: str
+    tier: str
+    state: str
+    base: str
+    heat: tuple[tuple[str, str], ...]
+    half: tuple[str, str]
+    meter: str
+    decided: str
+    note: str
+
+
+def page_name(entry_id: str) -> str:
+    """File name of a permalink page."""
+    return f"m/{entry_id.removeprefix('rub1-')[:10]}.html"
+
+
+def groups(board: Board) -> list[tuple[str, str, list[Line]]]:
+    """(key, heading, lines): ranked rows, rows that are not, controls."""
+    control = [r for r in board.rows if r.unranked == "anchor" or r.record.model.kind != "unlearned"]
+    others = [r for r in board.rows if r not in control]
+    parts = (
+        ("ranked", "Ranked", [r for r in others if r.rank is not None]),
+        ("unranked", "Not ranked", [r for r in others if r.rank is None]),
+        ("controls", "Controls: the ends of the scale", control),
+    )
+    return [(key, title, [line_of(row, board) for row in rows]) for key, title, rows in parts if rows]
+
+
+def line_of(row: Row, board: Board) -> Line:
+    """Format one row."""
+    record, standing = row.entry.record, row.entry.standing
+    control = row.unranked == "anchor" or record.model.kind != "unlearned"
+    grade = None if control else grade_of(record.method.optimizer) or "other"
+    tier = _TIERS[standing.tier]
+    told = control or row.unranked in (None, standing.tier.replace("_", " "))
+    notes = [] if told else [str(row.unranked)]
+    if row.over_unlearned and not control:
+        notes.append("over-unlearned: knows less than the retrain model")
+    if flags := sorted({flag for attack in record.attacks for flag in _flags(attack.diagnostics)}):
+        notes.append(", ".join(flag.replace("_", " ") for flag in flags))
+    method = " · ".join(part for part in (record.method.objective, record.method.optimizer) if part)
+    return Line(
+        row=row,
+        page=page_name(row.entry.id),
+        name=record.display_name,
+        grade=grade,
+        glyph=GLYPHS[grade] if grade else "×",
+        method=method or {"null": "knows nothing", "unlearned": ""}.get(record.model.kind, record.model.kind),
+        tier=tier,
+        state=standing.state,
+        base=record.model.base or "",
+        heat=tuple(_heat(row, attack) for attack in board.attacks),
+        half=_half(row),
+        meter=meter(row.score),
+        decided="–" if row.worst is None else f"{row.worst.task.removeprefix(board.suite + '_')}, {row.worst.attack}",
+        note="; ".join(notes),
+    )
+
+
+def meter(number: Number) -> str:
+    """A small bar: the interval as a band, the value as a tick. "" when undefined."""
+    if number.value is None:
+        return ""
+    low = number.value if number.low is None else number.low
+    high = number.value if number.high is None else number.high
+    at = [f"{2 + 60 * value:.0f}" for value in (low, high, number.value)]
+    return f'<svg class=mt viewBox="0 0 64 12"><path d="M{at[0]} 6H{at[1]}"/><path d="M{at[2]} 1v10"/></svg>'
+
+
+def rerun(record: Record, attack: str) -> str | None:
+    """The command that measures this model under this attack again; None for parameters that are not the suite's own."""
+    if "@" in attack:
+        return None
+    group = record.suite.name if attack == "none" else f"{record.suite.name}__{attack}"
+    model = record.model
+    where = f"pretrained={model.name}" + (f",revision={model.revision}" if model.revision else "")
+    arguments = where + (f",dtype={model.dtype}" if model.dtype else "")
+    return f"lm_eval --tasks {shlex.quote(group)} --model hf --model_args {shlex.quote(arguments)} --output_path results --log_samples"
+
+
+def interval_text(number: Number) -> str:
+    """`51.0 to 63.9`, or why there is no interval."""
+    if number.low is None or number.high is None:
+        return number.why or ""
+    return f"{percent(number.low)} to {percent(number.high)}"
+
+
+def heat_class(value: float | None) -> str:
+    """h0 … h10 for leakage 0 … 1; "lo" clearly below 0; "na" unknown."""
+    if value is None:
+        return "na"
+    return "lo" if value < -0.05 else f"h{round(10 * min(max(value, 0.0), 1.0))}"
+
+
+def anchor_name(attack: str) -> str:
+    """Fragment of an attack's section on a model page."""
+    return attack.replace("@", "-").replace("#", "-").replace("+", "-")
+
+
+def content_hash(value: str) -> str:
+    """Base64 SHA-256, as a content security policy names an inline block."""
+    from base64 import b64encode
+
+    return b64encode(hashlib.sha256(value.encode()).digest()).decode()
+
+
+def options(boards: Sequence[Board]) -> Mapping[str, list[str]]:
+    """Values that the filters offer."""
+    rows = [row for board in boards for row in board.rows]
+    grades = [g for g in GRADES if any(line_grade(row) == g for row in rows)]
+    return {
+        "suite": [board.suite for board in boards],
+        "attack": list(dict.fromkeys(attack for board in boards for attack in board.attacks)),
+        "tier": [_TIERS[t] for t in _TIERS if any(row.entry.standing.tier == t for row in rows)],
+        "objective": sorted({row.record.method.objective for row in rows if row.record.method.objective}),
+        "grade": grades,
+        "base": sorted({row.record.model.base for row in rows if row.record.model.base}),
+    }
+
+
+def line_grade(row: Row) -> Grade | None:
+    """Grade of a row that was unlearned."""
+    return grade_of(row.record.method.optimizer) if row.record.model.kind == "unlearned" else None
+
+
+def _heat(row: Row, attack: str) -> tuple[str, str]:
+    """The leakiest identifiable metric under one attack."""
+    known = [
+        f.leakage.value
+        for f in row.forgetting
+        if f.cell.attack == attack and f.identifiable and f.leakage.value is not None
+    ]
+    if not known:
+        return "–", "na"
+    worst = max(known)
+    decides = " dec" if row.worst is not None and row.worst.attack == attack else ""
+    return f"{round(100 * worst):d}", heat_class(worst) + decides
+
+
+def _half(row: Row) -> tuple[str, str]:
+    """The smallest k50 over relearning on forget text; "> k" when half the gap never comes back on the grid."""
+    curves = [c for c in row.curves if c.family in ("relearn", "relearn_const", "relearn_ep")]
+    if not curves:
+        return "", "–"
+    found = [c.k50 for c in curves if c.k50 is not None]
+    if found:
+        return f"{min(found):.1f}", f"{min(found):.0f}"
+    longest = max(k for c in curves for k, _ in c.points)
+    return f"{longest + 0.5}", f"> {longest}"
+
+
+def _flags(diagnostics: Any) -> list[str]:
+    found = []
+    for step in diagnostics:
+        flags = step.get("flags")
+        found += [str(flag) for flag in flags] if isinstance(flags, list) else []
+    return found
+
+
+def family_names(board: Board) -> list[str]:
+    """Relearning families of which the board has at least one attack."""
+    named = [family_of(attack) for attack in board.attacks]
+    return list(dict.fromkeys(name[0] for name in named if name))

@@ -1,0 +1,109 @@
+"""The static site: one index, one permalink page a submission, and the data. A pure function of boards and tables.
+
+Equal input gives equal bytes. Nothing is loaded from elsewhere: style and script stand in the page, named by their hash
+in its content security policy, and everything works from `file://` and without JavaScript.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ... import __version__
+from ..record.grades import GRADES, grade_of
+from ..record.reported import Reported
+from ..score.board import Board
+from ..score.board_table import percent
+from ..score.overall import overall
+from .board_page import board_values, reported_values
+from .charts.canvas import GLYPHS
+from .export import board_csv, board_json
+from .model_page import model_values
+from .row_view import content_hash, heat_class, interval_text, options, page_name
+
+__all__ = ["build_page", "render"]
+
+_HERE = Path(__file__).parent
+_BREAKS = re.compile(r"(?<=_)|(?<=[a-z]{3})(?=[0-9]{2})")
+
+
+def build_page(boards: Sequence[Board], out: Path | str, reported: Sequence[Reported] = ()) -> Path:
+    """Write the site into a folder and return its index page."""
+    folder = Path(out)
+    for name, content in render(boards, reported).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder / "index.html"
+
+
+def render(boards: Sequence[Board], reported: Sequence[Reported] = ()) -> dict[str, bytes]:
+    """Every file of the site: relative path → content."""
+    site = {
+        "index.html": _index(boards, reported),
+        **({"published.html": _published(reported)} if reported else {}),
+        "data/board.json": board_json(boards, reported),
+        "data/board.csv": board_csv(boards),
+    }
+    for board in boards:
+        for row in board.rows:
+            site[page_name(row.entry.id)] = _page("model.html.j2", script=False, **model_values(row, board))
+            site[f"data/records/{row.entry.id}.json"] = row.record.json_bytes()
+    return site
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    """Jinja with escaping on for every template: its default goes by file name and would miss `.j2`."""
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        percent=percent, interval=interval_text, heat=heat_class, breakable=_breakable, version=__version__
+    )
+    return environment
+
+
+def _breakable(text: str) -> Markup:
+    """Text that may be broken after an underscore and before a number: relearn·20_·retain."""
+    return Markup("<wbr>").join(_BREAKS.split(text))  # join escapes the parts
+
+
+def _page(template: str, *, script: bool, **values: Any) -> bytes:
+    css = (_HERE / "static" / "board.css").read_text(encoding="utf-8")
+    js = (_HERE / "static" / "board.js").read_text(encoding="utf-8") if script else ""
+    policy = ["default-src 'none'", "img-src data:", "base-uri 'none'", "form-action 'none'"]
+    policy.append(f"style-src 'sha256-{content_hash(css)}'")
+    if script:
+        policy.append(f"script-src 'sha256-{content_hash(js)}'")
+    own = {"css": Markup(css), "js": Markup(js), "csp": "; ".join(policy)}  # files of this package
+    return _environment().get_template(template).render(**own, **values).encode()
+
+
+def _index(boards: Sequence[Board], reported: Sequence[Reported]) -> bytes:
+    return _page(
+        "index.html.j2",
+        script=True,
+        boards=[board_values(board) for board in boards],
+        methods=overall(boards),
+        reported=bool(reported),
+        options=options(boards),
+        grades=GRADES,
+        grade_of=grade_of,
+        glyphs=GLYPHS,
+        replicates=max((board.replicates for board in boards), default=0),
+    )
+
+
+def _published(reported: Sequence[Reported]) -> bytes:
+    return _page("published.html.j2", script=False, reported=[reported_values(table) for table in reported])

@@ -1,0 +1,84 @@
+"""The board as rows of text, for terminals and for Markdown and LaTeX tables."""
+
+from __future__ import annotations
+
+from ..record.grades import grade_of
+from .board import Board, Row
+from .curve import family_of
+from .measure import Cell
+from .stats import Number
+
+__all__ = ["board_rows", "columns_of", "describe_cell", "percent", "text", "verdict", "with_interval"]
+
+
+def board_rows(board: Board) -> list[dict[str, str]]:
+    """One mapping a model, in the board's order: header → text, percentages without their sign.
+
+    Columns: rank, model, optimizer grade; forgetting and utility under each attack, where attacks of one relearning
+    family share a column that shows the worst of them; the largest leakage; robust forgetting, utility, score with its
+    interval; the attack that decides the score.
+    """
+    table = []
+    for row in board.rows:
+        line = {
+            "#": "" if row.rank is None else str(row.rank),
+            "model": row.record.display_name,
+            "grade": grade_of(row.record.method.optimizer) or "",
+        }
+        for title, attacks in columns_of(board).items():
+            leaked, kept = row.leaked(attacks), row.kept(attacks)
+            line[f"{title}\nforgot/useful"] = f"{percent(None if leaked is None else 1 - leaked)} / {percent(kept)}"
+        line["largest\nleakage"] = percent(row.leaked(board.attacks))
+        line["robust\nforgetting"] = percent(row.robust_forgetting.value)
+        line["utility"] = percent(row.utility.value)
+        line["score\n95 % interval"] = with_interval(row.score)
+        line["decided by"] = verdict(row, board)
+        table.append(line)
+    return table
+
+
+def columns_of(board: Board) -> dict[str, tuple[str, ...]]:
+    """Column title → attacks: `relearn10`, `relearn20`, `relearn50` become `relearn≤50`."""
+    families: dict[str, list[tuple[int, str]]] = {}
+    for attack in board.attacks:
+        family, length = family_of(attack) or (attack, -1)
+        families.setdefault(family, []).append((length, attack))
+    columns = {}
+    for family, members in families.items():
+        names = tuple(name for _, name in sorted(members))
+        columns[names[0] if len(names) == 1 else f"{family}≤{max(members)[0]}"] = names
+    return columns
+
+
+def describe_cell(cell: Cell, suite: str) -> str:
+    """The cell in words: knowmem_forget under relearn50."""
+    return f"{cell.task.removeprefix(suite + '_')} under {cell.attack}"
+
+
+def text(board: Board) -> str:
+    """The table as a terminal shows it."""
+    from tabulate import tabulate
+
+    body = board_rows(board)
+    words = ("model", "grade", "decided by")
+    align = ["left" if header in words else "right" for header in body[0]]
+    return tabulate(body, headers="keys", colalign=align, disable_numparse=True)
+
+
+def verdict(row: Row, board: Board) -> str:
+    """What decides the score, or why there is none."""
+    if row.score.value is None:
+        return row.score.why or ""
+    return "nothing leaks" if row.worst is None else describe_cell(row.worst, board.suite)
+
+
+def percent(value: float | None) -> str:
+    """A fraction for people: 0.574 → 57.4; unknown is a dash."""
+    return "–" if value is None else f"{round(100 * value, 1) + 0.0:.1f}"  # + 0.0: no minus before a zero
+
+
+def with_interval(number: Number) -> str:
+    """57.4 [51.0, 63.9]."""
+    if number.value is None or number.low is None or number.high is None:
+        return percent(number.value)
+    return f"{percent(number.value)} [{percent(number.low)}, {percent(number.high)}]"

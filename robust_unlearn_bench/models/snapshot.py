@@ -1,0 +1,180 @@
+"""The weights as they were before an attack, kept in memory, on disk, or where they were loaded from."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import AttackError, UnknownNameError
+from ..paths import cache_dir
+from .weights import fingerprint, out_of_memory, raw_bytes, tensors
+
+__all__ = ["Keep", "Snapshot", "check_keep"]
+
+Keep = Literal["cpu", "disk", "reload"]
+"""cpu: one copy in CPU memory; disk: one in a file below the cache folder; reload: none, the checkpoint is read again."""
+
+Originals = Callable[[], Mapping[str, Tensor]]
+
+
+def check_keep(keep: str) -> Keep:
+    """The word, if it says where a snapshot can be kept.
+
+    Raises:
+        UnknownNameError: it does not.
+    """
+    for known in get_args(Keep):
+        if keep == known:
+            return known  # type: ignore[no-any-return]  # get_args forgets what a Literal holds
+    raise UnknownNameError("snapshot", keep, get_args(Keep))
+
+
+class _Flags(NamedTuple):
+    training: bool
+    requires_grad: dict[str, bool]
+
+
+class Snapshot:
+    """Every parameter and buffer as it is now, with the flags that training changes.
+
+    Args:
+        model: the model to remember.
+        keep: where.
+
+    Raises:
+        AttackError: there is no room for the copy, or the checkpoint does not give these weights again.
+    """
+
+    def __init__(self, model: nn.Module, keep: Keep = "cpu") -> None:
+        self._flags = _Flags(model.training, {n: p.requires_grad for n, p in model.named_parameters()})
+        self._originals = _KEPT[keep](model)
+
+    def restore(self, model: nn.Module) -> None:
+        """Copy every tensor back, bit for bit, drop gradients and reset the training flags.
+
+        Raises:
+            AttackError: an attack left other parameters or buffers behind than it found, or the checkpoint has changed.
+        """
+        originals, present = self._originals(), dict(tensors(model))
+        if present.keys() != originals.keys():
+            odd = sorted(present.keys() ^ originals.keys())
+            raise AttackError(
+                f"the attack changed the model's structure (first difference: {odd[0]}); reload the model"
+            )
+        with torch.no_grad():
+            for name, tensor in present.items():
+                tensor.copy_(originals[name])
+        for name, parameter in model.named_parameters():
+            parameter.grad = None
+            parameter.requires_grad_(self._flags.requires_grad[name])
+        model.train(self._flags.training)
+
+    def change(self, model: nn.Module) -> dict[str, float]:
+        """Relative change ‖W − W₀‖ / ‖W₀‖ since the snapshot, for each class of tensor.
+
+        Returns:
+            Class ("embedding", "attention", "mlp", "norm", "head", "other", "all") → relative L2 change.
+        """
+        originals = self._originals()
+        moved: dict[str, float] = {}
+        size: dict[str, float] = {}
+        for name, parameter in model.named_parameters(remove_duplicate=True):
+            old = originals[name].float()
+            difference = float((parameter.detach().to("cpu", torch.float32) - old).square().sum(dtype=torch.float64))
+            norm = float(old.square().sum(dtype=torch.float64))
+            for key in (_tensor_class(name), "all"):
+                moved[key] = moved.get(key, 0.0) + difference
+                size[key] = size.get(key, 0.0) + norm
+        return {key: (moved[key] / size[key]) ** 0.5 if size[key] else 0.0 for key in sorted(moved)}
+
+
+def _in_memory(model: nn.Module) -> Originals:
+    try:
+        copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors(model)}
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise AttackError(
+            f"CPU memory has no room for a copy of the weights ({_gigabytes(model)}): choose snapshot=disk or "
+            "snapshot=reload"
+        ) from error
+    return lambda: copies
+
+
+def _on_disk(model: nn.Module) -> Originals:
+    """One nameless file, mapped into memory: pages are read when they are copied back, and vanish with the process."""
+    folder = cache_dir()
+    at: dict[str, int] = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(folder).free < sum(tensor.nbytes for _, tensor in tensors(model)):
+            raise OSError(errno.ENOSPC, "too little free space")
+        with tempfile.TemporaryFile(dir=folder) as file:
+            for name, tensor in tensors(model):
+                file.write(bytes(-file.tell() % 64))  # aligned, so that the bytes can be read as any dtype
+                at[name] = file.tell()
+                file.write(raw_bytes(tensor))
+            file.flush()
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    except OSError as error:
+        raise AttackError(
+            f"a snapshot of {_gigabytes(model)} cannot be written below {folder} ({error.strerror or error}): free "
+            "some space, set RUB_CACHE to a folder on another disk, or choose snapshot=reload"
+        ) from error
+
+    def read(name: str, like: Tensor) -> Tensor:
+        if not like.numel():
+            return torch.empty(like.shape, dtype=like.dtype)
+        flat = torch.frombuffer(mapped, dtype=like.dtype, count=like.numel(), offset=at[name])
+        return flat.view(like.shape)
+
+    views = {name: read(name, tensor) for name, tensor in tensors(model)}
+    return lambda: views
+
+
+def _again(model: nn.Module) -> Originals:
+    """Read the checkpoint whenever it is needed; once now, to be sure that it gives these weights."""
+    from .checkpoint import load
+
+    source = str(getattr(model, "name_or_path", "") or "")
+    wanted = fingerprint(model)
+    remedy = "choose snapshot=cpu or snapshot=disk"
+    if not source:
+        raise AttackError(f"snapshot=reload needs a model that was loaded from a checkpoint: {remedy}")
+
+    def read() -> Mapping[str, Tensor]:
+        fresh: Any = load(source, str(next(model.parameters()).dtype).removeprefix("torch.")).model
+        if fingerprint(fresh) != wanted:
+            raise AttackError(f"{source} gives other weights when it is loaded again: {remedy}")
+        return {name: tensor.detach() for name, tensor in tensors(fresh)}
+
+    read()
+    return read
+
+
+_KEPT: Mapping[Keep, Callable[[nn.Module], Originals]] = {"cpu": _in_memory, "disk": _on_disk, "reload": _again}
+
+
+def _gigabytes(model: nn.Module) -> str:
+    return f"{sum(tensor.nbytes for _, tensor in tensors(model)) / 1e9:.2f} GB"
+
+
+_CLASSES = {
+    "norm": ("norm", "ln_", "layernorm"),
+    "head": ("lm_head", "embed_out"),
+    "embedding": ("embed", "wte", "wpe"),
+    "attention": ("attn", "attention"),
+    "mlp": ("mlp", "fc1", "fc2", "feed_forward"),
+}
+
+
+def _tensor_class(name: str) -> str:
+    lowered = name.lower()
+    return next((kind for kind, marks in _CLASSES.items() if any(mark in lowered for mark in marks)), "other")

@@ -1,0 +1,80 @@
+"""The embedded suites: MUSE's, TOFU's and WMDP's own leaves on a fictional world that ships with the package.
+
+Their models are small and trained from scratch, so relearning has a learning rate of its own: 1e-4, where the big
+sisters' models take 1e-5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..world.source import NanoSource
+from .corpus import Corpora, Corpus, Example
+from .muse import muse_corpora
+from .muse_leaves import Extraction, KnowMem, VerbMem
+from .nano_exams import EXAMS, drills
+from .privleak import PrivLeak
+from .suite import Leaf, Source, Suite
+from .tofu import tofu_corpora
+from .tofu_leaves import TofuForget, TofuUtility
+
+__all__ = ["NANO_BOOKS", "NANO_NEWS", "NANO_TOFU", "NANO_WMDP"]
+
+VERSION = "1"
+
+ATTACKS = ("none", "gptq4", "bnb_fp4", "relearn10", "relearn20", "relearn50", "relearn20_retain")
+
+CURVE = tuple(f"relearn_const{k}" for k in (25, 50, 75, 100))
+
+RELEARNING = ("relearn", "relearn_retain", "relearn_const", "relearn_split", "relearn_ep")
+
+DEFAULTS = {family: {"lr": 1e-4} for family in RELEARNING}
+
+
+def _source(part: str) -> Callable[[str | None], Source]:
+    """The packaged tables; a mirror of other data does not concern them."""
+    return lambda data_dir: NanoSource(part)
+
+
+def _nano(part: str, leaves: tuple[Leaf, ...], corpora: Callable[[Source], Corpora]) -> Suite:
+    return Suite(
+        name=f"nano_{part}",
+        version=VERSION,
+        leaves=leaves,
+        source=_source(part),
+        corpora=corpora,
+        attacks=ATTACKS,
+        curve=CURVE,
+        attack_defaults=DEFAULTS,
+        dataset="embedded",
+    )
+
+
+def _muse(part: str, retrain_auc: float) -> Suite:
+    leaves = (VerbMem(), KnowMem("forget"), KnowMem("retain"), PrivLeak(retrain_auc), Extraction())
+    return _nano(part, leaves, muse_corpora(f"nano_{part}"))
+
+
+# Min-40 % AUC of the retrain models (seed 0): auc_min40 of
+# `rub eval nano_books_privleak --dtype float32 --model FOLDER`, FOLDER from `rub nano train nano_books --role retrain`.
+NANO_BOOKS = _muse("books", 0.4509375)
+NANO_NEWS = _muse("news", 0.41828125)
+
+NANO_TOFU = _nano(
+    "tofu",
+    (TofuForget("nano_tofu", VERSION, "forget10"), TofuUtility()),
+    tofu_corpora("nano_tofu", "forget10", "retain90"),
+)
+
+
+def _wmdp_corpora(source: Source) -> Corpora:
+    """The manual (for retain, the gazetteer), then its exam, where the loss falls on the letter."""
+
+    def corpus(side: str, exam: str) -> Corpus:
+        texts = [Example(row["text"], cluster=row["cluster"]) for row in source.rows(f"{side}_corpus", "train")]
+        return Corpus(f"nano_wmdp/{side}", (*texts, *drills(source, exam)))
+
+    return Corpora(corpus("forget", "craft"), corpus("retain", "mmlu"))
+
+
+NANO_WMDP = _nano("wmdp", (EXAMS["craft"], EXAMS["mmlu"]), _wmdp_corpora)

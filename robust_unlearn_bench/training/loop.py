@@ -1,0 +1,230 @@
+"""The one training loop: unlearning, relearning and plain training differ only in the losses they hand to it.
+
+    for step in train(rule, closures, weights, steps=100): ...
+
+Each step the rule asks `closures` for the forget and the retain loss, at the current or at perturbed weights, with or
+without a backward pass, and changes the weights. No optimizer is known by name here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import TrainingError
+from ..objectives.masking import mean_scored, scored, token_logprobs
+from ..optimizers.rule import Rule
+from ..seeding import seed_of
+from .batching import Batch, Batches
+from .model_view import ModelView
+from .ranks import ALONE, Ranks
+from .schedule import Schedule, factor
+
+__all__ = ["Step", "StepClosures", "Term", "train"]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One of the losses.
+
+    Attributes:
+        loss: batch → scalar, at the model's current weights.
+        batches: its data.
+        weight: factor of the loss.
+        unit: what the loss is a mean over; a part of a batch counts by how many of these it holds.
+    """
+
+    loss: Callable[[Batch], Tensor]
+    batches: Batches
+    weight: float = 1.0
+    unit: Literal["token", "sequence"] = "token"
+
+
+class StepClosures:
+    """The losses of the current step as functions of the current weights.
+
+    Args:
+        view: the trained model; its counter counts the passes.
+        forget: the forget loss, or the only loss of a run that has one.
+        retain: the retain loss.
+        micro_batch: largest number of sequences in one pass; gradients of the parts add up to those of the batch.
+        ranks: the processes that share each batch, when the model is sharded over several.
+    """
+
+    def __init__(
+        self,
+        view: ModelView,
+        forget: Term,
+        retain: Term | None = None,
+        micro_batch: int | None = None,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.view = view
+        self.terms = {"forget": forget} | ({"retain": retain} if retain else {})
+        self.micro_batch = micro_batch
+        self.ranks = ranks
+        self.last_good = "none"
+        self.losses: dict[str, float] = {}
+        self.number = -1
+        self._batches: dict[str, Batch] = {}
+
+    def seek(self, number: int) -> None:
+        """Go to step `number`, from 0."""
+        self.number = number
+        self.losses = {}
+        self._batches = {name: term.batches[number] for name, term in self.terms.items() if term.weight}
+
+    def forget(self, backward: bool) -> float:
+        """Weighted forget loss; with `backward` its gradient is added to `.grad`."""
+        return self._loss("forget", backward)
+
+    def retain(self, backward: bool) -> float:
+        """Weighted retain loss, 0 when there is none."""
+        return self._loss("retain", backward) if "retain" in self.terms else 0.0
+
+    def relearn(self, backward: bool) -> float:
+        """Cross-entropy of the step's forget text; with `backward` its gradient is added to `.grad`."""
+        total = 0.0
+        for part, share in self._parts(self._batches["forget"], "token"):
+            with torch.set_grad_enabled(backward):
+                logp = token_logprobs(self.view.logits(part), part.labels)
+                loss = -mean_scored(logp, part.labels) * share
+            total += self._finish("forget", loss, part, backward)
+        return total
+
+    def sampled(self, backward: bool, seed: int) -> tuple[float, int]:
+        """Cross-entropy on labels that the model itself draws at every scored position, and their number."""
+        count = sum(batch.tokens for batch in self._batches.values())
+        total = 0.0
+        for name, batch in self._batches.items():
+            for part, share in self._parts(batch, self.terms[name].unit):
+                with torch.set_grad_enabled(backward):
+                    logp = self.view.logits(part)[:, :-1][scored(part.labels)].float().log_softmax(-1)
+                    drawn = _draw(logp.detach(), part, seed_of(seed, name))
+                    loss = -logp.gather(1, drawn).sum() * (bool(share) / count)
+                total += self._finish(name, loss, part, backward)
+        return total, count
+
+    def _loss(self, name: str, backward: bool) -> float:
+        term = self.terms[name]
+        if name not in self._batches:
+            return 0.0
+        total = 0.0
+        for part, share in self._parts(self._batches[name], term.unit):
+            with torch.set_grad_enabled(backward):
+                loss = term.loss(part) * (term.weight * share)
+            total += self._finish(name, loss, part, backward)
+        self.losses.setdefault(name, total / term.weight)
+        return total
+
+    def _finish(self, name: str, loss: Tensor, part: Batch, backward: bool) -> float:
+        value = self.ranks.sum(float(loss.detach()))
+        if not math.isfinite(value):
+            held = part if self.ranks.world == 1 else self._batches[name]
+            examples = sorted({self.terms[name].batches.sequences[i].source for i in held.index.tolist()})
+            raise TrainingError(
+                f"{name} loss is {value} at step {self.number + 1}, examples {examples} "
+                f"(last good checkpoint: {self.last_good}): lower the learning rate or remove these examples"
+            )
+        if backward:
+            scaled = loss * self.ranks.world  # sharded gradients are averaged over the ranks
+            scaled.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            self.view.count.backwards += self.view.count.share
+        return value
+
+    def _parts(self, batch: Batch, unit: Literal["token", "sequence"]) -> Iterator[tuple[Batch, float]]:
+        """This rank's parts of a batch that fit one pass, each with its share of the batch's mean.
+
+        Every rank has as many parts as any other; a rank without sequences passes one that counts for nothing.
+        """
+        n, world = batch.sequences, self.ranks.world
+        mine = -(-n // world)
+        size = min(mine, self.micro_batch or mine)
+        if world == 1 and size == n:
+            yield batch, 1.0
+            return
+        for at in range(0, mine, size):
+            spans = [(min(r * mine + at, n), min(r * mine + min(at + size, mine), n)) for r in range(world)]
+            start, stop = spans[self.ranks.rank]
+            part = batch.part(start, stop) if start < stop else batch.part(0, 1)
+            rows = (stop - start) / n
+            self.view.count.share = sum(b - a for a, b in spans) / n
+            yield part, part.tokens / batch.tokens if unit == "token" and rows else rows
+        self.view.count.share = 1.0
+
+
+def _draw(logp: Tensor, part: Batch, seed: int) -> Tensor:
+    """One token for each scored position, drawn from the model: the same for a sequence in whatever part it comes.
+
+    Args:
+        logp: [scored, vocab].
+        part: the sequences.
+        seed: of the step.
+
+    Returns:
+        [scored, 1] int64.
+    """
+    drawn = []
+    rows = torch.split(logp.exp(), scored(part.labels).sum(1).tolist())
+    for probabilities, index in zip(rows, part.index.tolist(), strict=True):
+        generator = torch.Generator(logp.device).manual_seed(seed_of(seed, index))
+        drawn.append(torch.multinomial(probabilities, 1, generator=generator))
+    return torch.cat(drawn)
+
+
+class Step(NamedTuple):
+    """What happened in one step.
+
+    Attributes:
+        number: from 1.
+        forget: unweighted forget loss on the step's batch, where the rule first looked at it.
+        retain: the same for the retain loss; None when there is none.
+        norm: gradient norm before clipping, as far as the rule knows it.
+        factor: learning rate as a fraction of its peak.
+    """
+
+    number: int
+    forget: float
+    retain: float | None
+    norm: float
+    factor: float
+
+
+def train(
+    rule: Rule,
+    closures: StepClosures,
+    *,
+    steps: int,
+    start: int = 0,
+    schedule: Schedule = "constant",
+    warmup: float = 0.0,
+) -> Iterator[Step]:
+    """Take steps start..steps−1, one at a time; whoever iterates may look at the model in between.
+
+    Args:
+        rule: the optimizer.
+        closures: the losses.
+        steps: length of the whole schedule.
+        start: steps taken before (a resumed run).
+        schedule: of the learning rate over all `steps`.
+        warmup: fraction of the steps.
+
+    Raises:
+        TrainingError: a loss or gradient is not finite.
+    """
+    for number in range(start, steps):
+        rate = factor(number, steps, schedule, warmup)
+        rule.schedule(rate)
+        closures.seek(number)
+        norm = rule.step(closures)
+        if not math.isfinite(norm):
+            raise TrainingError(
+                f"the gradient is {norm} at step {number + 1} (last good checkpoint: {closures.last_good}): "
+                "lower the learning rate"
+            )
+        yield Step(number + 1, closures.losses["forget"], closures.losses.get("retain"), norm, rate)

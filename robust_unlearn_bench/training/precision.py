@@ -1,0 +1,162 @@
+"""Precision of training as an experimental variable: what the weights are kept in, and what is computed in.
+
+    fp32            fp32 weights, fp32 arithmetic
+    bf16_autocast   fp32 weights ("masters"), bf16 matrix products
+    bf16_pure       bf16 weights and arithmetic: steps below half a unit in the last place are swallowed
+    bf16_kahan      as bf16_pure, with the swallowed part of every step carried along in a second bf16 tensor
+
+In fp32 the sum w + Δ keeps steps of relative size 1e-7, in bf16 only those above 4e-3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..errors import ConfigError, ModelError
+from ..models.shards import local
+from ..optimizers.rule import Parameters
+
+__all__ = ["Precision", "Weights", "cast", "computing", "trainable"]
+
+Precision = Literal["fp32", "bf16_autocast", "bf16_pure", "bf16_kahan"]
+
+_KEPT_IN = {"fp32": torch.float32, "bf16_autocast": torch.float32}
+
+
+def trainable(model: nn.Module) -> Parameters:
+    """Parameters that require a gradient, by name; tied tensors once.
+
+    Raises:
+        ModelError: the model is quantised, its weights are not finite floats, or none of them may be trained.
+    """
+    remedy = "load the unquantised checkpoint (dtype float32 or bfloat16) and try again"
+    if getattr(model, "is_quantized", False) or getattr(model, "hf_quantizer", None) is not None:
+        raise ModelError(f"this model is quantised and cannot be trained: {remedy}")
+    for name, p in model.named_parameters():
+        if p.dtype not in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
+            raise ModelError(f"weight {name} has dtype {p.dtype} and cannot be trained: {remedy}")
+        if not bool(torch.isfinite(local(p.detach())).all()):
+            raise ModelError(f"weight {name} is not finite (NaN or infinity): this checkpoint is broken, use another")
+    chosen = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not chosen:
+        raise ModelError("no parameter of this model requires a gradient: unfreeze the ones to train")
+    return chosen
+
+
+def computing(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
+    """Context for a forward pass."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16_autocast")
+
+
+def cast(model: nn.Module, precision: Precision) -> None:
+    """Put every parameter into the dtype that the run keeps weights in, for good."""
+    for p in model.parameters():
+        p.data = p.data.to(_KEPT_IN.get(precision, torch.bfloat16))
+
+
+class Weights(AbstractContextManager["Weights"]):
+    """Keeps a model's parameters in the precision of a run, and returns them to their own dtype afterwards.
+
+    The parameter objects stay; only what they hold is cast, so optimizers, names and tying are untouched.
+
+    Args:
+        model: parameters of any float dtype.
+        parameters: those that are trained; with bf16_autocast the others are not cast.
+        precision: of the run.
+    """
+
+    def __init__(self, model: nn.Module, parameters: Parameters, precision: Precision) -> None:
+        if precision not in get_args(Precision):
+            raise ConfigError(f"precision is {precision!r}: choose {', '.join(get_args(Precision))}")
+        self.precision = precision
+        self.device = next(model.parameters()).device
+        kept = parameters if precision == "bf16_autocast" else dict(model.named_parameters())
+        self._own = {name: (p, p.dtype) for name, p in kept.items()}
+        self._trained = parameters
+        self._lost: dict[str, Tensor] = {}
+
+    def __enter__(self) -> Weights:
+        kept_in = _KEPT_IN.get(self.precision, torch.bfloat16)
+        for p, _ in self._own.values():
+            if p.dtype != kept_in:
+                p.data = p.data.to(kept_in)
+            p.grad = None
+        if self.precision == "bf16_kahan":
+            self._lost = {name: torch.zeros_like(p) for name, p in self._trained.items()}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for p, dtype in self._own.values():
+            if p.dtype != dtype:
+                p.data = p.data.to(dtype)
+            p.grad = None
+        self._lost = {}
+
+    @contextmanager
+    def as_stored(self) -> Iterator[None]:
+        """Between steps: the model in its own dtype, as it would be saved; training goes on unrounded afterwards.
+
+        When the block is left by an exception the run is over, and the weights stay as the block left them.
+        """
+        masters = {name: p.data for name, (p, _) in self._own.items()}
+        for p, dtype in self._own.values():
+            p.data = p.data.to(dtype)
+        yield
+        for name, (p, _) in self._own.items():
+            p.data = masters[name]
+
+    def compute(self) -> AbstractContextManager[Any]:
+        """Context for a forward pass."""
+        return computing(self.precision, self.device)
+
+    def around(self, updates: tuple[Optimizer, ...]) -> None:
+        """For bf16_kahan: let updates act on the lost part of each weight, then fold it into the weight.
+
+        The optimizer sees a parameter that holds only what rounding lost so far, a number as small as its step, and
+        changes that; then (w, lost) ← (w + lost, lost − (rounded w + lost − w)). Any rule whose step does not depend
+        on w itself can be compensated so, without knowing of it.
+
+        Raises:
+            ConfigError: an update decays weights, which depends on w.
+        """
+        if self.precision != "bf16_kahan":
+            return
+        for update in updates:
+            if any(group.get("weight_decay", 0) for group in update.param_groups):
+                raise ConfigError("precision bf16_kahan needs weight_decay 0: set it, or choose bf16_autocast")
+            mine = {id(p) for group in update.param_groups for p in group["params"]}
+            names = [name for name, p in self._trained.items() if id(p) in mine]
+            held: dict[str, Tensor] = {}
+            update.register_step_pre_hook(lambda *_, n=names, h=held: self._expose(n, h))
+            update.register_step_post_hook(lambda *_, n=names, h=held: self._fold(n, h))
+
+    def _expose(self, names: list[str], held: dict[str, Tensor]) -> None:
+        for name in names:
+            held[name] = self._trained[name].data
+            self._trained[name].data = self._lost[name]
+
+    def _fold(self, names: list[str], held: dict[str, Tensor]) -> None:
+        for name in names:
+            weight, lost = held.pop(name), self._lost[name]
+            before = weight.clone()
+            weight += lost
+            lost -= weight - before
+            self._trained[name].data = weight
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The parts of the weights that rounding lost (bf16_kahan), else nothing."""
+        return self._lost
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take `state_dict`'s answer back."""
+        for name, lost in state.items():
+            self._lost[name].copy_(lost)

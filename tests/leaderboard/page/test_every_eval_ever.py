@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from robust_unlearn_bench.leaderboard.page.every_eval_ever import _slug, every_eval, every_eval_files
+from robust_unlearn_bench.leaderboard.record.entry import Entry
+from robust_unlearn_bench.leaderboard.score.board import Board
+from robust_unlearn_bench.leaderboard.score.scorer import score
+
+
+@pytest.fixture(scope="module")
+def board(cast: dict[str, Entry]) -> Board:
+    return score([cast["adam"]], cast["target"], cast["retrain"], replicates=200)
+
+
+def test_required_fields_and_string_details(board: Board) -> None:
+    for row in board.rows:
+        told = every_eval(row, board)
+        assert {"schema_version", "evaluation_id", "retrieved_timestamp", "source_metadata", "model_info",
+                "eval_library", "evaluation_results"} == set(told)  # fmt: skip
+        assert told["retrieved_timestamp"] == "1767225600"  # 2026-01-01T00:00:00Z
+        assert all(isinstance(v, str) for v in told["model_info"]["additional_details"].values())
+        for result in told["evaluation_results"]:
+            config = result["metric_config"]
+            assert isinstance(config["lower_is_better"], bool)
+            assert ("score_type" not in config) or {"min_score", "max_score"} <= set(config)
+            assert all(isinstance(v, str) for v in config.get("additional_details", {}).values())
+            assert isinstance(result["score_details"]["score"], float)
+
+
+def test_numbers_and_directions(board: Board, cast: dict[str, Entry]) -> None:
+    row = next(r for r in board.rows if r.record.display_name == "NPO Adam")
+    found = {r["evaluation_name"]: r for r in every_eval(row, board)["evaluation_results"]}
+    whole = found["robust unlearning score"]
+    assert whole["score_details"]["score"] == row.score.value
+    assert whole["score_details"]["uncertainty"]["confidence_interval"]["lower"] == row.score.low
+    assert found["nano_books_verbmem under gptq4: rougeL_f1"]["metric_config"]["lower_is_better"] is True
+    assert found["nano_books_knowmem_retain under none: rougeL_f1"]["metric_config"]["lower_is_better"] is False
+    assert len(found) == 3 + len(cast["adam"].record.results)
+
+
+def test_one_file_a_submission(board: Board) -> None:
+    files = every_eval_files(board)
+    assert len(files) == len(board.rows)
+    for path, raw in files.items():
+        assert path.startswith("data/nano_books/local/")
+        assert json.loads(raw)["evaluation_id"].split("/")[1] in path
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("org/model", "org/model"),
+        ("model", "local/model"),
+        ("../../etc", "local/etc"),
+        ("/", "local/unnamed"),
+        ("a b/<c>", "a_b/_c_"),
+    ],
+)
+def test_names_become_plain_paths(name: str, slug: str) -> None:
+    assert _slug(name) == slug
