@@ -120,10 +120,10 @@ def clean(model: Path, suite: str) -> Values:
 
 def equal_steps(optimizer: str) -> int:
     """Steps that cost as many passes as the hybrid's, a backward counted as two forwards."""
-    from robust_unlearn_bench.optimizers.table import GRADES
+    from robust_unlearn_bench.optimizers import OPTIMIZERS as REGISTERED
 
     def passes(name: str) -> float:
-        cost = GRADES[name].cost
+        cost = REGISTERED[name].facts.cost
         return cost.forget_forwards + cost.retain_forwards + 2 * (cost.forget_backwards + cost.retain_backwards)
 
     return round(OPTIMIZERS["hybrid"][0] * passes("hybrid") / passes(optimizer))

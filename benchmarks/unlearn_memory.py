@@ -128,17 +128,19 @@ def main() -> None:
 
     from tabulate import tabulate
 
-    from robust_unlearn_bench.optimizers import GRADES
+    from robust_unlearn_bench.optimizers import OPTIMIZERS, by_grade, grade_of
 
     wanted = sys.argv[1:] or [
-        name for name, row in GRADES.items() if row.extra != "pytorch-optimizer" or find_spec("pytorch_optimizer")
+        name
+        for name in by_grade()
+        if OPTIMIZERS[name].facts.extra != "pytorch-optimizer" or find_spec("pytorch_optimizer")
     ]
     found = {name: child(name) for name in wanted}
     rows = []
     for name, told in found.items():
         states, peak = (told[key] / told["parameters"] for key in ("states", "peak"))
-        listed = GRADES[name].state_bytes
-        rows.append([name, GRADES[name].grade, listed, states, peak, states * BILLIONS, peak * BILLIONS])
+        listed = OPTIMIZERS[name].facts.state_bytes
+        rows.append([name, grade_of(name), listed, states, peak, states * BILLIONS, peak * BILLIONS])
     heads = ["optimizer", "grade", "states B/param, listed", "measured", "peak B/param", "7B: states GB", "7B: peak GB"]
     print(f"{next(iter(found.values()))['parameters'] / 1e6:.1f}M parameters, fp32 weights, few activations")
     print(tabulate(rows, headers=heads, floatfmt=("", "", ".2f", ".2f", ".2f", ".1f", ".1f")))

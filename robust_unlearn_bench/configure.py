@@ -1,21 +1,24 @@
-"""Frozen dataclasses from user-written mappings: unknown keys and wrong types get one sentence."""
+"""Registered dataclasses from user-written mappings: unknown keys and wrong types get one sentence."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, get_type_hints
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_type_hints
 
 from .errors import ConfigError, UnknownNameError
 from .registry import Registry
 
-__all__ = ["configured"]
+if TYPE_CHECKING:
+    from pydantic_core import CoreSchema
+
+__all__ = ["OneOf", "configured"]
 
 T = TypeVar("T")
 
 
-def configured(registry: Registry[Callable[..., T]], name: str, values: Mapping[str, Any]) -> T:
+def configured(registry: Registry[type[T]], name: str, values: Mapping[str, Any]) -> T:
     """Build the registered dataclass of that name.
 
     Args:
@@ -44,3 +47,36 @@ def configured(registry: Registry[Callable[..., T]], name: str, values: Mapping[
             raise ConfigError(f"{registry.kind} {name} has {key}={value!r}: {message}") from error
     built: T = cls(**checked)
     return built
+
+
+class OneOf(Generic[T]):
+    """Annotation of a pydantic field that holds one registered dataclass: `Annotated[Objective, OneOf(OBJECTIVES)]`.
+
+    The field is read from {name: …, its parameters} and dumped with every parameter, defaults included.
+
+    Args:
+        registry: what the name is looked up in.
+    """
+
+    def __init__(self, registry: Registry[type[T]]) -> None:
+        self.registry = registry
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        """Validate by `configured`, serialise as a mapping."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            self._read, serialization=core_schema.plain_serializer_function_ser_schema(_dump)
+        )
+
+    def _read(self, value: Any) -> T:
+        if dataclasses.is_dataclass(value):
+            return cast(T, value)  # configured already, in Python
+        if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+            kind = self.registry.kind
+            raise ConfigError(f"{kind} {value!r} cannot be read: write {kind.split()[0]}: {{name: …}}")
+        return configured(self.registry, value["name"], {k: v for k, v in value.items() if k != "name"})
+
+
+def _dump(member: Any) -> dict[str, Any]:
+    return {"name": member.name, **dataclasses.asdict(member)}

@@ -8,7 +8,8 @@
     ├── AttackError        an attack could not be carried out
     ├── TrainingError      a training run had to stop (non-finite loss, …)
     ├── RecordError        a leaderboard record or item file is not valid
-    └── MissingExtraError  an optional dependency is not installed (also an ImportError)
+    ├── MissingExtraError  an optional dependency is not installed (also an ImportError)
+    └── PluginError        another distribution registers something that cannot be used
 
 A message is one sentence: what is wrong, where, what to do.
 """
@@ -24,6 +25,7 @@ __all__ = [
     "DataError",
     "MissingExtraError",
     "ModelError",
+    "PluginError",
     "RecordError",
     "RubError",
     "TrainingError",
@@ -74,6 +76,10 @@ class TrainingError(RubError):
 
 class RecordError(RubError):
     """A leaderboard record or item file is not valid."""
+
+
+class PluginError(RubError):
+    """Another distribution registers something that cannot be used; the message names the distribution."""
 
 
 class MissingExtraError(RubError, ImportError):

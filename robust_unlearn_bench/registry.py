@@ -1,64 +1,225 @@
-"""One generic registry: open choices (attacks, objectives, optimizers, suites) are names in one of these."""
+"""One way to register: attacks, suites, metrics, objectives, retain losses and optimizers are names in a `Registry`.
+
+Inside the package a decorator is all there is to it; the registry finds it in the source of its package, so that names
+can be listed without importing anything heavy:
+
+    @ATTACKS.register("noise", label="noise{percent}")
+    @dataclass(frozen=True, slots=True)
+    class Noise: ...
+
+Another distribution decorates its member in the same way, and names it as an entry point of the registry's group, so that
+it can be found:
+
+    [project.entry-points."robust_unlearn_bench.attacks"]
+    blur = "my_package.blur:Blur"
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import ast
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Generic, TypeVar, cast
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
-from .errors import ConfigError, UnknownNameError
+from .errors import ConfigError, PluginError, RubError, UnknownNameError
 
-__all__ = ["Registry"]
+__all__ = ["BUILT_IN", "Registry"]
 
 T = TypeVar("T")
+D = TypeVar("D")
+
+BUILT_IN = "robust-unlearn-bench"
+"""The distribution that members of this package belong to."""
+
+HERE = "here"
+"""Where a member comes from that neither this package nor an entry point has brought."""
+
+
+class _Declared(NamedTuple):
+    """A decorator in the source: the module it stands in, and its keyword arguments."""
+
+    module: str
+    facts: Mapping[str, str]
 
 
 class Registry(Generic[T]):
-    """Names mapped to objects, some of them imported only when asked for.
+    """Names mapped to members, each imported when it is first asked for.
 
     Args:
-        kind: what the names stand for, in words; used in error messages.
-        lazy: name → "module:attribute" for members that are imported on first use.
+        kind: what a name stands for, in words; used in error messages.
+        plural: names the entry-point group `robust_unlearn_bench.<plural>` and, in capitals, the registry itself in the
+            source of its package.
+        package: package whose modules register the built-in members.
+        requires: attributes that every member has.
+        make: turns what is decorated into the member; the identity by default.
     """
 
-    def __init__(self, kind: str, lazy: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        plural: str,
+        package: str,
+        requires: Sequence[str] = (),
+        make: Callable[[Any], T] = lambda member: cast(T, member),
+    ) -> None:
         self.kind = kind
-        self._lazy = dict(lazy or {})
-        self._loaded: dict[str, T] = {}
+        self.group = f"robust_unlearn_bench.{plural}"
+        self._symbol = plural.upper()
+        self._package = package
+        self._requires = tuple(requires)
+        self._make = make
+        self._members: dict[str, T] = {}
+        self._facts: dict[str, Mapping[str, str]] = {}
+        self._origins: dict[str, str] = {}
+        self._loading = HERE
+        self._declarations: dict[str, _Declared] | None = None
+        self._plugins: dict[str, EntryPoint] | None = None
+        self._refused: list[str] = []
 
-    def register(self, name: str) -> Callable[[T], T]:
-        """Decorate an object to enter it under `name`.
+    def register(self, name: str, **facts: str) -> Callable[[D], D]:
+        """Enter the decorated object under a name.
+
+        Args:
+            name: a literal string.
+            facts: literal strings that are known without importing the member (an attack's label, an optimizer's grade).
 
         Raises:
             ConfigError: the name is taken by another object.
         """
 
-        def enter(member: T) -> T:
-            if name in self._loaded and self._loaded[name] is not member:
+        def enter(member: D) -> D:
+            ours = str(getattr(member, "__module__", "")).startswith(f"{self._package}.")
+            if name in self._members or (not ours and name in self._declared):
                 raise ConfigError(f"{self.kind} {name!r} is registered twice; choose another name")
-            self._loaded[name] = member
+            made = self._make(member)
+            if missing := [attribute for attribute in self._requires if not hasattr(made, attribute)]:
+                raise ConfigError(f"{self.kind} {name!r} has no {' and no '.join(missing)}: define it")
+            self._members[name], self._facts[name] = made, facts
+            self._origins[name] = BUILT_IN if ours else self._loading
             return member
 
         return enter
 
     def __getitem__(self, name: str) -> T:
-        """Look a member up, importing it if it is lazy.
+        """Look a member up, importing its module if need be.
+
+        Raises:
+            UnknownNameError: nothing has that name.
+            PluginError: another distribution brings the member, and it cannot be used.
+        """
+        if name not in self._members:
+            if declared := self._declared.get(name):
+                import_module(declared.module)
+            elif plugin := self._entry_points.get(name):
+                self._load(name, plugin)
+            else:
+                raise UnknownNameError(self.kind, name, self)
+        return self._members[name]
+
+    def facts(self, name: str) -> Mapping[str, str]:
+        """What the member's decorator says; imports the member only when it is not of this package.
+
+        Raises:
+            UnknownNameError: nothing has that name.
+            PluginError: another distribution brings the member, and it cannot be used.
+        """
+        if name not in self._facts and (declared := self._declared.get(name)):
+            return declared.facts
+        self[name]
+        return self._facts[name]
+
+    def origin(self, name: str) -> str:
+        """The distribution that brings a member, without importing it.
 
         Raises:
             UnknownNameError: nothing has that name.
         """
-        if name not in self._loaded:
-            if name not in self._lazy:
-                raise UnknownNameError(self.kind, name, self)
-            module, _, attribute = self._lazy[name].partition(":")
-            self._loaded[name] = cast(T, getattr(import_module(module), attribute))
-        return self._loaded[name]
+        if name in self._origins:
+            return self._origins[name]
+        if name in self._declared:
+            return BUILT_IN
+        if name in self._entry_points:
+            return _distribution(self._entry_points[name])
+        raise UnknownNameError(self.kind, name, self)
+
+    def problems(self) -> list[str]:
+        """Load everything that other distributions bring; a sentence for each member that cannot be used."""
+        found = []
+        for name in self._entry_points:
+            try:
+                self[name]
+            except PluginError as error:
+                found.append(str(error))
+        return [*self._refused, *found]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._loaded or name in self._lazy
+        return name in self._members or name in self._declared or name in self._entry_points
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._loaded, *self._lazy}))
+        return iter(sorted({*self._members, *self._declared, *self._entry_points}))
 
     def __len__(self) -> int:
-        return len({*self._loaded, *self._lazy})
+        return sum(1 for _ in self)
+
+    # --- members of this package -----------------------------------------------------------------------------------
+
+    @property
+    def _declared(self) -> Mapping[str, _Declared]:
+        if self._declarations is None:
+            self._declarations = dict(_declarations(self._package, self._symbol))
+        return self._declarations
+
+    # --- members of other distributions ----------------------------------------------------------------------------
+
+    @property
+    def _entry_points(self) -> Mapping[str, EntryPoint]:
+        if self._plugins is None:
+            self._plugins = {}
+            for plugin in entry_points(group=self.group):
+                owner = BUILT_IN if plugin.name in self._declared else ""
+                if plugin.name in self._plugins:
+                    owner = _distribution(self._plugins[plugin.name])
+                if owner:
+                    self._refused.append(self._sentence(plugin, f"the name is taken by {owner}; choose another"))
+                else:
+                    self._plugins[plugin.name] = plugin
+        return self._plugins
+
+    def _load(self, name: str, plugin: EntryPoint) -> None:
+        before, self._loading = self._loading, _distribution(plugin)
+        try:
+            plugin.load()
+        except RubError as error:
+            raise PluginError(self._sentence(plugin, str(error))) from error
+        except Exception as error:  # whatever a stranger's module raises when it is imported
+            raise PluginError(self._sentence(plugin, f"importing {plugin.value} raised {error!r}")) from error
+        finally:
+            self._loading = before
+        if name not in self._members:
+            raise PluginError(self._sentence(plugin, f"{plugin.value} does not register itself under that name"))
+
+    def _sentence(self, plugin: EntryPoint, reason: str) -> str:
+        return f"{self.kind} {plugin.name!r} of {_distribution(plugin)} cannot be used: {reason}"
+
+
+def _distribution(plugin: EntryPoint) -> str:
+    return f"{plugin.dist.name} {plugin.dist.version}" if plugin.dist else plugin.module
+
+
+def _declarations(package: str, symbol: str) -> Iterator[tuple[str, _Declared]]:
+    """Every `@SYMBOL.register("name", key="value")` in the modules of a package."""
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        for path in sorted(Path(folder).rglob("*.py")):
+            text = path.read_text(encoding="utf-8")
+            if f"@{symbol}.register(" not in text:
+                continue
+            module = ".".join((package, *path.relative_to(folder).with_suffix("").parts))
+            for node in ast.walk(ast.parse(text)):
+                for call in getattr(node, "decorator_list", ()):
+                    if isinstance(call, ast.Call) and ast.unparse(call.func) == f"{symbol}.register":
+                        facts = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+                        yield ast.literal_eval(call.args[0]), _Declared(module, facts)

@@ -197,7 +197,7 @@ def _earlier(out: Path, suite: str, weights: _Weights) -> str | None:
 def _method(recipe: str, suite: str, folder: Path) -> dict[str, Any]:
     """What the recipe tells, once it is known not to contradict the model's own card."""
     from .unlearn.card import recipe_facts
-    from .unlearn.recipe import load_recipe
+    from .unlearn.recipe import Recipe, load_recipe
 
     chosen = load_recipe(recipe)
     if chosen.suite not in (None, suite):
@@ -206,6 +206,7 @@ def _method(recipe: str, suite: str, folder: Path) -> dict[str, Any]:
     told = json.loads(card.read_text(encoding="utf-8")).get("identity", {}).get("recipe") if card.is_file() else None
     if told is None:
         return method_fields({"name": Path(recipe).stem, **recipe_facts(chosen)})
+    told = Recipe.model_validate(told).method  # cards of earlier versions leave defaults out
     if told == chosen.method:
         return {}  # the card says more
     differing = sorted(key for key in {*told, *chosen.method} if told.get(key) != chosen.method.get(key))

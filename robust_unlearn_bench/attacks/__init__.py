@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .spec import ATTACKS, Attack, AttackContext, AttackSpec, parse
+from .attack import ATTACKS, Attack, AttackContext, AttackDefaults, Diagnostics
+from .spec import AttackSpec, parse
 
-__all__ = ["ATTACKS", "Attack", "AttackContext", "AttackSpec", "parse"]
+__all__ = ["ATTACKS", "Attack", "AttackContext", "AttackDefaults", "AttackSpec", "Diagnostics", "parse"]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import DataError, UnknownNameError
 from ..suites.corpus import Corpus
-from .spec import AttackContext
+from .attack import AttackContext
 
 __all__ = ["Calibration", "CalibrationText", "calibrate", "check_text", "probe"]
 

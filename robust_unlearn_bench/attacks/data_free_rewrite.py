@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ..models.decoder import decoder_linears, other_matrices
+from .attack import AttackContext
 from .calibration import probe
 from .damage import Damage
-from .spec import AttackContext
 
 __all__ = ["rewrite_linears"]
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .spec import AttackContext, attack
+from .attack import ATTACKS, AttackContext, AttackDefaults
 
 __all__ = ["NoAttack"]
 
 
-@attack("none")
+@ATTACKS.register("none")
 @dataclass(frozen=True, slots=True)
-class NoAttack:
+class NoAttack(AttackDefaults):
     """Measure the model as it is."""
 
-    family: ClassVar[str] = "none"
-    argument: ClassVar[str | None] = None
-    version: ClassVar[int] = 1
-    trains: ClassVar[bool] = False
+    name: ClassVar[str] = "none"
 
     def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
         """Do nothing."""

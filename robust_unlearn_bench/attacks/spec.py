@@ -1,10 +1,11 @@
-"""Attack specs: parse, print, digest.
+"""Attack specs: how an attack is written, printed and identified.
 
 A spec is one attack, or several applied left to right:
 
     gptq4    relearn50    relearn100(lr=2e-05,seed=1)    relearn50+gptq4
 
-Equal specs print the same canonical text and have the same digest.
+Equal specs print the same canonical text and have the same digest. Everything that has to know what an attack is reads
+the steps of a spec, or the `config` that results carry; nothing takes a printed name apart again.
 """
 
 from __future__ import annotations
@@ -13,97 +14,46 @@ import ast
 import dataclasses
 import hashlib
 import json
-import keyword
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from ..configure import configured
 from ..errors import ConfigError, UnknownNameError
-from ..registry import Registry
-from ..suites.corpus import Corpora, Corpus
+from .attack import ATTACKS, Attack
 
-__all__ = ["ATTACKS", "Attack", "AttackContext", "AttackSpec", "attack", "parse"]
+__all__ = ["AttackSpec", "Label", "label_of", "parse"]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class AttackContext:
-    """What an attack may use besides the model.
+class Label(NamedTuple):
+    """How a family is written: `relearn{k}_retain` is ("relearn", "k", "_retain").
 
     Attributes:
-        tokenizer: the model's Hugging Face tokenizer.
-        window: the model's context length in tokens.
-        corpora: forget and retain text of the suite, or None for a task that belongs to no suite.
-        general: text that belongs to no suite (benign fine-tuning; calibration where there are no corpora).
-        progress: called with (done, total, what) from time to time.
+        before: text in front of the number, or the whole name where there is none.
+        field: the parameter that the number sets, or "".
+        after: text behind the number.
     """
 
-    tokenizer: Any
-    window: int
-    corpora: Corpora | None
-    general: Corpus
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None
+    before: str
+    field: str
+    after: str
+
+    def number(self, name: str) -> int | None:
+        """The number in a name that is written like this, or None."""
+        digits = name.removeprefix(self.before).removesuffix(self.after)
+        fits = self.field and name == f"{self.before}{digits}{self.after}" and digits.isascii() and digits.isdecimal()
+        return int(digits) if fits else None
 
 
-@runtime_checkable
-class Attack(Protocol):
-    """A frozen dataclass: its fields are the attack's parameters, `apply` carries it out.
+def label_of(family: str) -> Label:
+    """How a registered attack family is written.
 
-    Class attributes:
-        family: registry name without its number ("gptq", "relearn").
-        argument: the field that the number in a name sets ("bits" in gptq4), or None.
-        version: raised whenever results can change.
-        trains: needs trainable float weights (refuses quantised models).
+    Raises:
+        UnknownNameError: there is no such attack.
     """
-
-    family: ClassVar[str]
-    argument: ClassVar[str | None]
-    version: ClassVar[int]
-    trains: ClassVar[bool]
-
-    def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
-        """Change the model's weights in place.
-
-        Returns:
-            Diagnostics, JSON-serialisable; `flags` lists documented warnings.
-        """
-        ...
-
-
-ATTACKS: Registry[type[Attack]] = Registry(
-    "attack",
-    lazy={
-        "none": "robust_unlearn_bench.attacks.none:NoAttack",
-        "gptq": "robust_unlearn_bench.attacks.quantise.gptq:GPTQ",
-        "rtn": "robust_unlearn_bench.attacks.quantise.rtn:RTN",
-        "bnb_fp4": "robust_unlearn_bench.attacks.quantise.bnb:BnbFP4",
-        "bnb_nf4": "robust_unlearn_bench.attacks.quantise.bnb:BnbNF4",
-        "bnb_int8": "robust_unlearn_bench.attacks.quantise.bnb:BnbInt8",
-        "prune": "robust_unlearn_bench.attacks.perturb.prune:Prune",
-        "noise": "robust_unlearn_bench.attacks.perturb.noise:Noise",
-        "relearn": "robust_unlearn_bench.attacks.relearn.forget_text:Relearn",
-        "relearn_retain": "robust_unlearn_bench.attacks.relearn.forget_text:RelearnRetain",
-        "relearn_const": "robust_unlearn_bench.attacks.relearn.forget_text:RelearnConst",
-        "relearn_ep": "robust_unlearn_bench.attacks.relearn.forget_text:RelearnEpochs",
-        "relearn_split": "robust_unlearn_bench.attacks.relearn.forget_text:RelearnSplit",
-        "lora_relearn": "robust_unlearn_bench.attacks.relearn.low_rank:LoraRelearn",
-        "finetune": "robust_unlearn_bench.attacks.relearn.benign:BenignFinetune",
-    },
-)
-"""Attack family → class."""
-
-C = TypeVar("C")
-
-
-def attack(family: str) -> Callable[[type[C]], type[C]]:
-    """Class decorator: a frozen dataclass with `apply` becomes an attack family."""
-
-    def enter(cls: type[C]) -> type[C]:
-        ATTACKS.register(family)(cls)  # type: ignore[arg-type]  # checked by the registry's contract test
-        return cls
-
-    return enter
+    before, opening, rest = ATTACKS.facts(family).get("label", family).partition("{")
+    field, _, after = rest.partition("}")
+    return Label(before, field, after) if opening else Label(before, "", "")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -123,10 +73,15 @@ class AttackSpec:
         return tuple(_step_name(step) for step in self.steps)
 
     @property
+    def label(self) -> str:
+        """The name without parameters in parentheses, for people: `relearn50+gptq4`."""
+        return "+".join(_step_label(step) for step in self.steps)
+
+    @property
     def config(self) -> list[dict[str, Any]]:
         """Every parameter of every step, resolved."""
         return [
-            {"attack": step.family, "version": step.version, **dataclasses.asdict(step)}  # type: ignore[call-overload]  # a dataclass
+            {"attack": step.name, "version": step.version, **dataclasses.asdict(step)}  # type: ignore[call-overload]  # a dataclass
             for step in self.steps
         ]
 
@@ -143,7 +98,7 @@ class AttackSpec:
     @property
     def is_none(self) -> bool:
         """Whether nothing is done to the weights."""
-        return all(step.family == "none" for step in self.steps)
+        return all(step.name == "none" for step in self.steps)
 
 
 def parse(text: str | Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]] | None = None) -> AttackSpec:
@@ -156,6 +111,7 @@ def parse(text: str | Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any
     Raises:
         UnknownNameError: no such attack or parameter.
         ConfigError: the text cannot be read, or a value is out of range.
+        PluginError: another distribution brings the attack, and it cannot be used.
     """
     options: dict[str, Any] = {}
     if isinstance(text, Mapping):
@@ -172,72 +128,109 @@ def parse(text: str | Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any
             raise ConfigError(f"attack {text!r} is given {both[0]} twice: in parentheses and beside it")
         given.update(options)
     steps = [_step(name, given, defaults or {}) for name, given in calls]
-    return AttackSpec(tuple(step for step in steps if step.family != "none") or tuple(steps[:1]))
+    return AttackSpec(tuple(step for step in steps if step.name != "none") or tuple(steps[:1]))
+
+
+# --- text ----------------------------------------------------------------------------------------------------------
+
+
+def _split(text: str, separator: str) -> Iterator[str]:
+    """The parts of a text between separators that stand outside brackets and quotes, without surrounding blanks.
+
+    Raises:
+        ValueError: a bracket or quote is not closed, or closed twice.
+    """
+    depth, quote, escaped, start = 0, "", False, 0
+    for i, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote and not escaped else quote
+            escaped = character == "\\" and not escaped
+        elif character in "'\"":
+            quote = character
+        elif character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        elif character == separator and depth == 0:
+            yield text[start:i].strip()
+            start = i + 1
+        if depth < 0:
+            raise ValueError(text)
+    if depth or quote:
+        raise ValueError(text)
+    yield text[start:].strip()
 
 
 def _calls(text: str) -> list[tuple[str, dict[str, Any]]]:
-    """Name and arguments of every step; a spec is a sum of names and calls in Python's grammar."""
+    """Name and arguments of every step.
+
+    Raises:
+        ConfigError: a step is not written as name or name(key=value,…).
+    """
     try:
-        return list(_summands(ast.parse(text.strip(), mode="eval").body))
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return [_call(part) for part in _split(text, "+")]
+    except ValueError as error:
         raise ConfigError(f"attack {text!r} cannot be read: write name(key=value,…), joined by '+'") from error
 
 
-def _summands(node: ast.expr) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Raises: ValueError, where the expression is no sum of names and calls with keyword arguments."""
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        yield from _summands(node.left)
-        yield from _summands(node.right)
-    elif isinstance(node, ast.Name):
-        yield node.id, {}
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
-        keys = [argument.arg for argument in node.keywords]
-        if None in keys or len(set(keys)) < len(keys):
-            raise ValueError("an argument without a key, or a key twice")
-        yield node.func.id, {str(argument.arg): _literal(argument.value) for argument in node.keywords}
-    else:
-        raise ValueError(ast.unparse(node))
+def _call(part: str) -> tuple[str, dict[str, Any]]:
+    name, opening, inside = (piece.strip() for piece in part.partition("("))
+    if not name.isidentifier() or (opening and not inside.endswith(")")):
+        raise ValueError(part)
+    arguments: dict[str, Any] = {}
+    for argument in _split(inside[:-1], ",") if inside[:-1].strip() else ():
+        key, _, value = (piece.strip() for piece in argument.partition("="))
+        if not key.isidentifier() or not value or key in arguments:
+            raise ValueError(part)
+        arguments[key] = _value(value)
+    return name, arguments
 
 
 _WORDS = {"true": True, "false": False, "none": None}
 
 
-def _literal(node: ast.expr) -> Any:
-    """A Python literal, or a bare word as a string."""
-    if isinstance(node, ast.Name):
-        return _WORDS.get(node.id.lower(), node.id)
-    return ast.literal_eval(node)
+def _value(text: str) -> Any:
+    """A Python literal; anything else is a string as it stands."""
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return text
 
 
 def _show(value: Any) -> str:
-    """The text that `_literal` reads back as the value."""
+    """The text that `_value` reads back as the value."""
     bare = isinstance(value, str) and value.isascii() and value.isidentifier()
-    return value if bare and not keyword.iskeyword(value) and value.lower() not in _WORDS else repr(value)
+    return value if bare and _value(value) == value else repr(value)
+
+
+# --- steps ---------------------------------------------------------------------------------------------------------
 
 
 def _family(name: str) -> tuple[str, int | None]:
-    """The registered family behind a name, and the number in the name: relearn50_retain → (relearn_retain, 50)."""
+    """The registered family that a name is written like, and its number: relearn50_retain → (relearn_retain, 50)."""
     if name in ATTACKS:
         return name, None
-    match = re.fullmatch(r"([a-z_A-Z0-9]*?[a-zA-Z_])(\d+)(_[a-z_]+)?", name)
-    if match and (family := match[1] + (match[3] or "")) in ATTACKS and ATTACKS[family].argument is not None:
-        return family, int(match[2])
+    for family in ATTACKS:
+        if (number := label_of(family).number(name)) is not None:
+            return family, number
     raise UnknownNameError("attack", name, [_step_name(ATTACKS[family]()) for family in ATTACKS])
 
 
 def _step(name: str, options: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -> Attack:
     family, number = _family(name)
-    argument = ATTACKS[family].argument
+    field = label_of(family).field
     values = {**defaults.get(family, {}), **options}
-    if number is not None and argument is not None:
-        if options.get(argument, number) != number:
-            raise ConfigError(f"attack {name!r} says {argument}={number} in its name and {options[argument]} beside it")
-        values[argument] = number
+    if number is not None:
+        if options.get(field, number) != number:
+            raise ConfigError(f"attack {name!r} says {field}={number} in its name and {options[field]} beside it")
+        values[field] = number
     for key, value in values.items():
         values[key] = value = _number(value) if _wants_float(ATTACKS[family], key) else value
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"attack {name!r} has {key}={value}: give a finite number")
-    return configured(cast(Registry[Callable[..., Attack]], ATTACKS), family, values)
+    return configured(ATTACKS, family, values)
 
 
 def _wants_float(cls: type[Attack], key: str) -> bool:
@@ -252,14 +245,15 @@ def _number(value: Any) -> Any:
         return value
 
 
+def _step_label(step: Attack) -> str:
+    """gptq4, relearn50_retain: the family's label with its number."""
+    label = label_of(step.name)
+    return f"{label.before}{getattr(step, label.field) if label.field else ''}{label.after}"
+
+
 def _step_name(step: Attack) -> str:
-    """gptq4, relearn50_retain, relearn50(lr=2e-05): number from the `argument` field, other fields when not default."""
-    cls = type(step)
-    values = {f.name: getattr(step, f.name) for f in dataclasses.fields(step)}  # type: ignore[arg-type]  # a dataclass
-    defaults = cls()
-    number = str(values.pop(cls.argument)) if cls.argument else ""
-    stem, _, tail = (
-        step.family.partition("_") if cls.argument and step.family.endswith("_retain") else (step.family, "", "")
-    )
+    """relearn50(lr=2e-05): the label, then every other parameter that is not at its default."""
+    field, defaults = label_of(step.name).field, type(step)()
+    values = {f.name: getattr(step, f.name) for f in dataclasses.fields(step) if f.name != field}  # type: ignore[arg-type]  # a dataclass
     shown = ",".join(f"{k}={_show(v)}" for k, v in values.items() if v != getattr(defaults, k))
-    return f"{stem}{number}{'_' + tail if tail else ''}{f'({shown})' if shown else ''}"
+    return _step_label(step) + (f"({shown})" if shown else "")

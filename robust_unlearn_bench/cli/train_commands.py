@@ -79,22 +79,22 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="For machines."
 
     from tabulate import tabulate
 
-    from ..optimizers import GRADES
+    from ..optimizers import grade_of
     from ..unlearn.recipe import load_recipe, recipe_names
 
     rows = []
     for name in recipe_names():
         recipe = load_recipe(name)
-        optimizer = recipe.optimizer["name"]
+        optimizer = recipe.optimizer.name
         length = (
             f"{recipe.steps} steps" if recipe.steps else f"{recipe.epochs:g} epoch{'' if recipe.epochs == 1 else 's'}"
         )
         rows.append(
             {
                 "recipe": name,
-                "objective": recipe.objective["name"],
+                "objective": recipe.objective.name,
                 "optimizer": optimizer,
-                "grade": GRADES[optimizer].grade,
+                "grade": grade_of(optimizer),
                 "length": length,
                 "source": recipe.source or "" if as_json else shorten(recipe.source or "", 48, placeholder=" …"),
             }

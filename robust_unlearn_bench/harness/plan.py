@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..attacks import AttackContext, AttackSpec, parse
-from ..attacks.relearn.split import Side, Splitting
+from ..attacks.relearn.split import Side
 from ..errors import DataError
 from ..models.snapshot import Keep, check_keep
 from ..suites import SUITES, Corpora, Leaf, Suite
@@ -45,9 +45,9 @@ class Plan:
     @property
     def name(self) -> str:
         """The attack as a user reads it: `relearn50`, or with a digest where parameters are not the suite's own."""
-        if self.spec == parse(_bare(self.spec), self._defaults):
-            return _bare(self.spec)
-        return f"{_bare(self.spec)}@{self.spec.digest}"
+        if self.spec == parse(self.spec.label, self._defaults):
+            return self.spec.label
+        return f"{self.spec.label}@{self.spec.digest}"
 
     @property
     def _defaults(self) -> Mapping[str, Mapping[str, Any]]:
@@ -89,7 +89,7 @@ class Plan:
         Raises:
             DataError: none of them can be traced to the half that is held out.
         """
-        steps = [step for step in self.spec.steps if isinstance(step, Splitting)]
+        steps = [step for step in self.spec.steps if step.splits]
         corpora = self.corpora() if steps and all(metric.role != "utility" for metric in leaf.metrics) else None
         if corpora is None:
             return lambda doc: True
@@ -111,11 +111,6 @@ class Plan:
                 f"({counts['untraced']} to neither): leave this task out, or give its rows the forget text's 'cluster'"
             )
         return lambda doc: unseen(doc) or side(doc) == "held_out"
-
-
-def _bare(spec: AttackSpec) -> str:
-    """`relearn50(lr=1e-3)+gptq4` → `relearn50+gptq4`."""
-    return "+".join(part.partition("(")[0] for part in spec.parts)
 
 
 def plan_attack(

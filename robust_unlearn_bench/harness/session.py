@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from tqdm import tqdm
 
 from ..attacks import AttackContext
+from ..attacks.spec import label_of
 from ..errors import AttackError, ModelError, RubError
 from ..models.snapshot import Snapshot
 from ..models.weights import fingerprint, out_of_memory, require_float_weights
@@ -106,7 +107,7 @@ class AttackSession:
         runs: dict[Any, list[tuple[str, ...]]] = {}
         for key in sorted(groups, key=lambda key: key != ("none",)):
             plan = instances[groups[key][0]].rub.plan
-            shared = getattr(plan.spec.steps[0], "trajectory", None) if len(plan.spec.steps) == 1 else None
+            shared = plan.spec.steps[0].trajectory if len(plan.spec.steps) == 1 else None
             runs.setdefault((key[2:], shared) if shared is not None else key, []).append(key)
         return list(runs.values())
 
@@ -125,7 +126,7 @@ class AttackSession:
         self._snapshot = snapshot
         try:
             with _detached_cache_hook(self.lm):
-                if len(keys) == 1 and not hasattr(plans[0].spec.steps[0], "stages"):
+                if len(keys) == 1 and plans[0].spec.steps[0].trajectory is None:
                     yield keys[0], self._apply(plans[0], model, bar)
                 else:
                     yield from self._stages(keys, plans, model, bar)
@@ -153,7 +154,7 @@ class AttackSession:
         started = time.perf_counter()
         steps = []
         for step in plan.spec.steps:
-            bar.set_postfix_str(f"applying {step.family}")
+            bar.set_postfix_str(f"applying {step.name}")
             steps.append(step.apply(model, context))
             model.eval()
         return self._measured(plan, context, model, steps, time.perf_counter() - started)
@@ -163,8 +164,9 @@ class AttackSession:
     ) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
         """Stations of one trajectory, in order of their step count."""
         step: Any = plans[0].spec.steps[0]
-        context = plans[0].context(self.lm.tokenizer, int(self.lm.max_length), _progress(bar, step.family))
-        at = {getattr(plan.spec.steps[0], step.argument): (key, plan) for key, plan in zip(keys, plans, strict=True)}
+        context = plans[0].context(self.lm.tokenizer, int(self.lm.max_length), _progress(bar, step.name))
+        field = label_of(step.name).field
+        at = {getattr(plan.spec.steps[0], field): (key, plan) for key, plan in zip(keys, plans, strict=True)}
         spent, started = 0.0, time.perf_counter()
         with closing(step.stages(model, context, sorted(at))) as stations:
             for k, diagnostics in stations:

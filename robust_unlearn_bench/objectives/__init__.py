@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .objective import OBJECTIVES, RETAIN_LOSSES, Objective, View
+from .objective import OBJECTIVES, RETAIN_LOSSES, Objective, ObjectiveDefaults, View
 
-__all__ = ["OBJECTIVES", "RETAIN_LOSSES", "Objective", "View"]
+__all__ = ["OBJECTIVES", "RETAIN_LOSSES", "Objective", "ObjectiveDefaults", "View"]

@@ -10,7 +10,7 @@ from torch.nn.functional import logsigmoid
 
 from ..errors import ConfigError
 from .masking import sequence_logprobs
-from .objective import BatchLike, Needs, Unit, View
+from .objective import OBJECTIVES, BatchLike, Needs, ObjectiveDefaults, Unit, View
 
 __all__ = ["DPO", "dpo"]
 
@@ -36,8 +36,9 @@ def dpo(refusal: Tensor, answer: Tensor, refusal_reference: Tensor, answer_refer
     return -(2 / beta) * logsigmoid(beta * margin).mean()
 
 
+@OBJECTIVES.register("dpo")
 @dataclass(frozen=True, slots=True)
-class DPO:
+class DPO(ObjectiveDefaults):
     """ℓ_f = −(2/β)·E log σ(β·(log-ratio of "I don't know" − log-ratio of the answer)). Needs question-answer pairs.
 
     Attributes:

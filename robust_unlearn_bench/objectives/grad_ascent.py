@@ -8,13 +8,14 @@ from typing import ClassVar
 from torch import Tensor
 
 from .masking import mean_scored, token_logprobs
-from .objective import BatchLike, Needs, Unit, View
+from .objective import OBJECTIVES, BatchLike, Needs, ObjectiveDefaults, Unit, View
 
 __all__ = ["GradAscent", "GradDiff"]
 
 
+@OBJECTIVES.register("grad_ascent")
 @dataclass(frozen=True, slots=True)
-class GradAscent:
+class GradAscent(ObjectiveDefaults):
     """ℓ_f = −CE = mean over the scored tokens of the batch of log p(token). Unbounded below.
 
     Source: Thudi et al. 2022; Yao et al. 2023, "Large language model unlearning".
@@ -24,13 +25,13 @@ class GradAscent:
     name: ClassVar[str] = "grad_ascent"
     unit: ClassVar[Unit] = "token"
     needs: ClassVar[Needs] = "nothing"
-    companion: ClassVar[None] = None
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
         """Mean log-probability of the scored tokens."""
         return mean_scored(token_logprobs(model.logits(batch), batch.labels), batch.labels)
 
 
+@OBJECTIVES.register("grad_diff")
 @dataclass(frozen=True, slots=True)
 class GradDiff(GradAscent):
     """Gradient ascent on the forget text with descent on the retain text: the forget loss is that of `grad_ascent`.

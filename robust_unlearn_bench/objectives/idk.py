@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from .masking import mean_scored, token_logprobs
-from .objective import BatchLike, Needs, Unit, View
+from .objective import OBJECTIVES, BatchLike, Needs, ObjectiveDefaults, Unit, View
 
 __all__ = ["IDK", "REFUSALS"]
 
@@ -29,8 +29,9 @@ REFUSALS = (
 """Completions for the objectives that teach a refusal; one per prompt, drawn by the recipe's seed."""
 
 
+@OBJECTIVES.register("idk")
 @dataclass(frozen=True, slots=True)
-class IDK:
+class IDK(ObjectiveDefaults):
     """ℓ_f = CE of a refusal given the prompt, mean over the refusals' tokens. Needs question-answer pairs.
 
     Source: Maini et al. 2024 (TOFU), the "preference" data of section 4.

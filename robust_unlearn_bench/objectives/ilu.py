@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import ConfigError
 from .divergence import log_softmax
 from .masking import mean_scored, scored, wide
-from .objective import BatchLike, OnBase, View
+from .objective import OBJECTIVES, BatchLike, OnBase, View
 
 __all__ = ["ILU", "scale_gradient"]
 
@@ -33,6 +33,7 @@ def scale_gradient(logits: Tensor, labels: Tensor) -> Tensor:
     return mean_scored(expected - z.gather(2, truth[..., None])[..., 0], labels)
 
 
+@OBJECTIVES.register("ilu")
 @dataclass(frozen=True, slots=True)
 class ILU(OnBase):
     """ℓ_f = base + λ · ‖∇_{w=1} CE(w · logits; D_ft)‖² on fine-tuning text D_ft.

@@ -11,13 +11,14 @@ from torch import Tensor
 from ..errors import ConfigError
 from .divergence import jensen_shannon_to_token, log_softmax
 from .masking import mean_scored
-from .objective import BatchLike, Needs, Unit, View
+from .objective import OBJECTIVES, BatchLike, Needs, ObjectiveDefaults, Unit, View
 
 __all__ = ["JensUn"]
 
 
+@OBJECTIVES.register("jensun")
 @dataclass(frozen=True, slots=True)
-class JensUn:
+class JensUn(ObjectiveDefaults):
     """ℓ_f = mean over scored tokens of JSD(p ‖ one-hot at the refusal token), between 0 and log 2.
 
     To be used with the retain loss `jsd`.
@@ -33,7 +34,6 @@ class JensUn:
     name: ClassVar[str] = "jensun"
     unit: ClassVar[Unit] = "token"
     needs: ClassVar[Needs] = "nothing"
-    companion: ClassVar[None] = None
 
     refusal: str = "No"
     token: int | None = None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from .masking import mean_scored, token_logprobs
-from .objective import BatchLike, OnBase, View
+from .objective import OBJECTIVES, BatchLike, OnBase, View
 
 __all__ = ["LAT", "adversary", "within"]
 
@@ -62,6 +62,7 @@ def adversary(model: View, batch: BatchLike, layer: int, radius: float, steps: i
     return shift
 
 
+@OBJECTIVES.register("lat")
 @dataclass(frozen=True, slots=True)
 class LAT(OnBase):
     """ℓ_f = the base's forget loss while `adversary` shifts the states of one layer (targeted latent adversarial training).
@@ -79,7 +80,7 @@ class LAT(OnBase):
     """
 
     name: ClassVar[str] = "lat"
-    companion: ClassVar[None] = None
+    whole_weights: ClassVar[bool] = True
 
     base: Literal["npo", "simnpo", "grad_diff"] = "npo"
     layer: int = 7

@@ -10,7 +10,7 @@ from torch.nn.functional import logsigmoid
 
 from ..errors import ConfigError
 from .masking import scored, sequence_logprobs, wide
-from .objective import BatchLike, Needs, Unit, View
+from .objective import OBJECTIVES, BatchLike, Needs, ObjectiveDefaults, Unit, View
 
 __all__ = ["NPO", "npo"]
 
@@ -34,8 +34,9 @@ def npo(logp: Tensor, reference: Tensor, beta: float) -> Tensor:
     return -(2 / beta) * logsigmoid(-beta * (logp - reference)).mean()
 
 
+@OBJECTIVES.register("npo")
 @dataclass(frozen=True, slots=True)
-class NPO:
+class NPO(ObjectiveDefaults):
     """ℓ_f = −(2/β)·E log σ(−β·(log π − log π_ref)), at one of the three levels that the literature has.
 
     Attributes:
@@ -51,7 +52,6 @@ class NPO:
 
     name: ClassVar[str] = "npo"
     unit: ClassVar[Unit] = "sequence"
-    companion: ClassVar[None] = None
 
     beta: float = 0.1
     level: Literal["sequence", "token_mean", "muse_logits"] = "sequence"

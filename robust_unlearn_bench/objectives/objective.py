@@ -6,17 +6,31 @@ The reference is the model before unlearning. An objective says what it needs of
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from torch import Tensor
 
 from ..registry import Registry
 
-__all__ = ["OBJECTIVES", "RETAIN_LOSSES", "BatchLike", "Needs", "Objective", "OnBase", "Unit", "View"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = [
+    "OBJECTIVES",
+    "RETAIN_LOSSES",
+    "BatchLike",
+    "Companion",
+    "Needs",
+    "Objective",
+    "ObjectiveDefaults",
+    "OnBase",
+    "Unit",
+    "View",
+]
 
 Unit = Literal["token", "sequence"]
 Needs = Literal["nothing", "sequence_logprobs", "model"]
+Companion = Literal["refusal", "finetuning"]
 
 
 class BatchLike(Protocol):
@@ -68,35 +82,57 @@ class Objective(Protocol):
 
     Attributes:
         name: registry name.
-        unit: what the loss is a mean over.
-        needs: what of the reference it uses.
-        companion: which further sequence it wants beside each: a refusal to the same prompt, fine-tuning text, or none.
+        companion: which further sequence stands beside each forget sequence: a refusal to the same prompt, fine-tuning
+            text, or none.
+        whole_weights: whether the weights must be whole in one process (no FSDP2).
     """
 
     name: ClassVar[str]
-    unit: Unit
-    needs: Needs
-    companion: ClassVar[Literal["refusal", "finetuning"] | None]
+    companion: ClassVar[Companion | None]
+    whole_weights: ClassVar[bool]
+
+    @property
+    def unit(self) -> Unit:
+        """What the loss is a mean over."""
+        ...
+
+    @property
+    def needs(self) -> Needs:
+        """What the loss uses of the reference model."""
+        ...
+
+    def with_tokenizer(self, tokenizer: Any) -> Objective:
+        """The same objective for a model with this tokenizer."""
+        ...
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
         """Scalar, fp32 or better.
 
         Args:
-            batch: of the forget (or retain) data.
+            batch: a batch of forget (or retain) data.
             model: what is trained.
             reference: the model before unlearning, without gradient; None unless `needs` is "model".
         """
         ...
 
 
-_HERE = "robust_unlearn_bench.objectives"
+class ObjectiveDefaults:
+    """The members of `Objective` that most objectives leave as they are; a base class for their dataclasses."""
+
+    __slots__ = ()
+    companion: ClassVar[Companion | None] = None
+    whole_weights: ClassVar[bool] = False
+
+    def with_tokenizer(self, tokenizer: Any) -> Self:
+        """The objective itself: it does not depend on the tokenizer."""
+        return self
 
 
-class OnBase:
-    """What an objective that changes another's loss has of it.
+class OnBase(ObjectiveDefaults):
+    """Base class of objectives that modify another objective's loss.
 
     Attributes:
-        base: name of the other, which has its default hyper-parameters.
+        base: name of the other objective, which has its default hyper-parameters.
     """
 
     __slots__ = ()
@@ -104,45 +140,32 @@ class OnBase:
 
     @property
     def inner(self) -> Objective:
-        """The objective that is changed."""
+        """The objective that is modified."""
         return OBJECTIVES[self.base]()
 
     @property
     def needs(self) -> Needs:
-        """What the base needs."""
+        """What the base uses of the reference model."""
         return self.inner.needs
 
     @property
     def unit(self) -> Unit:
-        """What the base is a mean over."""
+        """What the base's loss is a mean over."""
         return self.inner.unit
 
 
-OBJECTIVES: Registry[Callable[..., Objective]] = Registry(
+OBJECTIVES: Registry[type[Objective]] = Registry(
     "objective",
-    lazy={
-        "grad_ascent": f"{_HERE}.grad_ascent:GradAscent",
-        "grad_diff": f"{_HERE}.grad_ascent:GradDiff",
-        "npo": f"{_HERE}.npo:NPO",
-        "simnpo": f"{_HERE}.simnpo:SimNPO",
-        "rmu": f"{_HERE}.rmu:RMU",
-        "dpo": f"{_HERE}.dpo:DPO",
-        "idk": f"{_HERE}.idk:IDK",
-        "undial": f"{_HERE}.undial:UNDIAL",
-        "jensun": f"{_HERE}.jensun:JensUn",
-        "ilu": f"{_HERE}.ilu:ILU",
-        "lat": f"{_HERE}.lat:LAT",
-    },
+    "objectives",
+    "robust_unlearn_bench.objectives",
+    requires=("name", "unit", "needs", "companion", "loss", "with_tokenizer"),
 )
 """Forget loss → hyper-parameter class."""
 
-RETAIN_LOSSES: Registry[Callable[..., Objective]] = Registry(
+RETAIN_LOSSES: Registry[type[Objective]] = Registry(
     "retain loss",
-    lazy={
-        "nll": f"{_HERE}.retain:NLL",
-        "kl": f"{_HERE}.retain:KL",
-        "jsd": f"{_HERE}.retain:JSD",
-        "activation": f"{_HERE}.retain:Activation",
-    },
+    "retain_losses",
+    "robust_unlearn_bench.objectives",
+    requires=("name", "unit", "needs", "companion", "loss", "with_tokenizer"),
 )
 """Retain loss → hyper-parameter class."""

@@ -10,28 +10,29 @@ from torch import Tensor
 from ..errors import ConfigError
 from .divergence import jensen_shannon, kl, log_softmax
 from .masking import mean_scored, token_logprobs
-from .objective import BatchLike, Needs, Unit, View
+from .objective import RETAIN_LOSSES, BatchLike, Needs, ObjectiveDefaults, Unit, View
 from .rmu import activation_distance
 
 __all__ = ["JSD", "KL", "NLL", "Activation"]
 
 
+@RETAIN_LOSSES.register("nll")
 @dataclass(frozen=True, slots=True)
-class NLL:
+class NLL(ObjectiveDefaults):
     """ℓ_r = CE, the mean over the scored tokens of the batch of −log p(token)."""
 
     name: ClassVar[str] = "nll"
     unit: ClassVar[Unit] = "token"
     needs: ClassVar[Needs] = "nothing"
-    companion: ClassVar[None] = None
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
         """Mean negative log-likelihood."""
         return -mean_scored(token_logprobs(model.logits(batch), batch.labels), batch.labels)
 
 
+@RETAIN_LOSSES.register("kl")
 @dataclass(frozen=True, slots=True)
-class KL:
+class KL(ObjectiveDefaults):
     """ℓ_r = KL(p_ref ‖ p), mean over scored positions; 0 at the start.
 
     Source: Maini et al. 2024 (TOFU), KL minimisation.
@@ -42,7 +43,6 @@ class KL:
     name: ClassVar[str] = "kl"
     unit: ClassVar[Unit] = "token"
     needs: ClassVar[Needs] = "model"
-    companion: ClassVar[None] = None
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
         """Mean divergence from the reference."""
@@ -52,8 +52,9 @@ class KL:
         return mean_scored(kl(before.to(now.device), now), batch.labels)
 
 
+@RETAIN_LOSSES.register("jsd")
 @dataclass(frozen=True, slots=True)
-class JSD:
+class JSD(ObjectiveDefaults):
     """ℓ_r = JSD(p ‖ p_ref), mean over scored positions; between 0 and log 2.
 
     Source: Singh et al. 2025 (JensUn), the retain term.
@@ -63,7 +64,6 @@ class JSD:
     name: ClassVar[str] = "jsd"
     unit: ClassVar[Unit] = "token"
     needs: ClassVar[Needs] = "model"
-    companion: ClassVar[None] = None
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
         """Mean divergence from the reference."""
@@ -73,8 +73,9 @@ class JSD:
         return mean_scored(jensen_shannon(now, before.to(now.device)), batch.labels)
 
 
+@RETAIN_LOSSES.register("activation")
 @dataclass(frozen=True, slots=True)
-class Activation:
+class Activation(ObjectiveDefaults):
     """ℓ_r = ‖h_l(x_r) − h_ref,l(x_r)‖², mean over tokens and width; the retain term of RMU (weight 1200).
 
     Attributes:
@@ -84,7 +85,6 @@ class Activation:
     name: ClassVar[str] = "activation"
     unit: ClassVar[Unit] = "token"
     needs: ClassVar[Needs] = "model"
-    companion: ClassVar[None] = None
 
     layer: int = 7
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from .masking import IGNORED, wide
-from .objective import BatchLike, Needs, Unit, View
+from .objective import OBJECTIVES, BatchLike, Needs, ObjectiveDefaults, Unit, View
 
 __all__ = ["RMU", "activation_distance", "control_vector"]
 
@@ -50,8 +50,9 @@ def activation_distance(hidden: Tensor, target: Tensor, labels: Tensor) -> Tenso
     return (squares * mask).sum() / mask.sum().clamp(min=1)
 
 
+@OBJECTIVES.register("rmu")
 @dataclass(frozen=True, slots=True)
-class RMU:
+class RMU(ObjectiveDefaults):
     """ℓ_f = ‖h_l(x_f) − c·u‖²; to be used with the retain loss `activation` of the same layer, weight 1200.
 
     Zephyr-7B: layer 7, and only `mlp.down_proj` of layers 5 to 7 are trained (`train` in a recipe names them).
@@ -65,7 +66,6 @@ class RMU:
     name: ClassVar[str] = "rmu"
     unit: ClassVar[Unit] = "token"
     needs: ClassVar[Needs] = "nothing"
-    companion: ClassVar[None] = None
 
     layer: int = 7
     coefficient: float = 6.5

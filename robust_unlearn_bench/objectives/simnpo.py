@@ -10,7 +10,7 @@ from torch.nn.functional import logsigmoid
 
 from ..errors import ConfigError
 from .masking import scored, sequence_logprobs
-from .objective import BatchLike, Needs, Unit, View
+from .objective import OBJECTIVES, BatchLike, Needs, ObjectiveDefaults, Unit, View
 
 __all__ = ["SimNPO", "simnpo"]
 
@@ -33,8 +33,9 @@ def simnpo(logp: Tensor, tokens: Tensor, beta: float, gamma: float) -> Tensor:
     return -(2 / beta) * logsigmoid(-beta * logp / tokens - gamma).mean()
 
 
+@OBJECTIVES.register("simnpo")
 @dataclass(frozen=True, slots=True)
-class SimNPO:
+class SimNPO(ObjectiveDefaults):
     """ℓ_f = −(2/β)·E log σ(−(β/|y|)·log π − γ).
 
     The paper weights it by .125 against a retain weight of 1.
@@ -47,7 +48,6 @@ class SimNPO:
     name: ClassVar[str] = "simnpo"
     unit: ClassVar[Unit] = "sequence"
     needs: ClassVar[Needs] = "nothing"
-    companion: ClassVar[None] = None
 
     beta: float = 2.5
     gamma: float = 0.0

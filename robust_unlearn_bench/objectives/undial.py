@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import ConfigError
 from .divergence import log_softmax
 from .masking import mean_scored, scored, wide
-from .objective import BatchLike, Needs, Unit, View
+from .objective import OBJECTIVES, BatchLike, Needs, ObjectiveDefaults, Unit, View
 
 __all__ = ["UNDIAL", "undial"]
 
@@ -37,8 +37,9 @@ def undial(logits: Tensor, reference: Tensor, labels: Tensor, strength: float) -
     return mean_scored(-(teacher * log_softmax(logits[:, :-1])).sum(-1), labels)
 
 
+@OBJECTIVES.register("undial")
 @dataclass(frozen=True, slots=True)
-class UNDIAL:
+class UNDIAL(ObjectiveDefaults):
     """ℓ_f = CE(softmax(z_ref − s·onehot(y)), softmax(z)); the reference is kept.
 
     Attributes:
@@ -48,7 +49,6 @@ class UNDIAL:
     name: ClassVar[str] = "undial"
     unit: ClassVar[Unit] = "token"
     needs: ClassVar[Needs] = "model"
-    companion: ClassVar[None] = None
 
     strength: float = 10.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .optimizer import OPTIMIZERS, OptimizerConfig, configure
-from .table import GRADES, Graded
+from .grade import GRADES, Facts, Grade
+from .optimizer import OPTIMIZERS, OptimizerConfig, by_grade, configure, grade_of
 
-__all__ = ["GRADES", "OPTIMIZERS", "Graded", "OptimizerConfig", "configure"]
+__all__ = ["GRADES", "OPTIMIZERS", "Facts", "Grade", "OptimizerConfig", "by_grade", "configure", "grade_of"]

@@ -10,6 +10,8 @@ from torch import Tensor
 from ..models.shards import refuse_shards
 from .checks import fraction, positive
 from .directions import Kind, check_kind
+from .grade import TWO_LOSSES, Facts
+from .optimizer import OPTIMIZERS
 from .rule import GradientRule, Parameters, Rule
 from .update import TensorUpdate, moment
 from .zeroth_order import ZerothOrder
@@ -85,6 +87,7 @@ class AdaZOUpdate(TensorUpdate):
         )
 
 
+@OPTIMIZERS.register("ada_zo", grade="zeroth")
 @dataclass(frozen=True, slots=True)
 class AdaZO:
     """R-AdaZO with two-sided differences ("AdaZO" in the paper; not ZO-AdaMM, whose v averages g²).
@@ -108,6 +111,9 @@ class AdaZO:
     """
 
     name: ClassVar[str] = "ada_zo"
+    facts: ClassVar[Facts] = Facts(
+        rule="w −= η·m / √(v + ζ), v of m²", state_bytes=8, extra_bytes=4, gradient=False, cost=TWO_LOSSES
+    )
     lr: float = 1e-5
     eps: float = 1e-3
     queries: int = 1

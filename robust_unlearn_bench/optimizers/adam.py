@@ -10,6 +10,8 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from .checks import fraction, positive
+from .grade import Facts
+from .optimizer import OPTIMIZERS
 from .rule import Backward, GradientRule, Parameters, Rule
 
 __all__ = ["SGD", "Adam", "adamw"]
@@ -25,6 +27,7 @@ def adamw(
     )
 
 
+@OPTIMIZERS.register("adam", grade="first")
 @dataclass(frozen=True, slots=True)
 class Adam:
     """AdamW: m̂ / (√v̂ + eps), with decoupled weight decay (none by default).
@@ -41,6 +44,7 @@ class Adam:
     """
 
     name: ClassVar[str] = "adam"
+    facts: ClassVar[Facts] = Facts(rule="w −= η·m̂ / (√v̂ + ε)", state_bytes=8)
     lr: float = 1e-5
     beta1: float = 0.9
     beta2: float = 0.999
@@ -57,6 +61,7 @@ class Adam:
         return GradientRule(parameters, Backward(), update, clip=clip)
 
 
+@OPTIMIZERS.register("sgd", grade="first")
 @dataclass(frozen=True, slots=True)
 class SGD:
     """w −= lr·g.
@@ -69,6 +74,7 @@ class SGD:
     """
 
     name: ClassVar[str] = "sgd"
+    facts: ClassVar[Facts] = Facts(rule="w −= η·g", state_bytes=0)
     lr: float = 1e-3
 
     def __post_init__(self) -> None:

@@ -12,11 +12,14 @@ from torch.optim import Optimizer
 from ..errors import MissingExtraError
 from ..models.shards import is_sharded, local
 from .checks import fraction, positive
+from .grade import Facts
+from .optimizer import OPTIMIZERS
 from .rule import Backward, GradientRule, Parameters, Rule
 
 __all__ = ["Adam8bit"]
 
 
+@OPTIMIZERS.register("adam8bit", grade="compressed")
 @dataclass(frozen=True, slots=True)
 class Adam8bit:
     """AdamW whose m and v are kept in 8 bits, in blocks of 256 with a scale each; tensors below 4096 entries in 32.
@@ -32,6 +35,7 @@ class Adam8bit:
     """
 
     name: ClassVar[str] = "adam8bit"
+    facts: ClassVar[Facts] = Facts(rule="Adam, m and v in 8 bits", state_bytes=2.06)
     lr: float = 1e-5
     beta1: float = 0.9
     beta2: float = 0.999

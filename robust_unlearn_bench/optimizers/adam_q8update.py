@@ -11,6 +11,8 @@ from torch import Tensor
 from ..errors import ConfigError
 from ..models.shards import refuse_shards
 from .checks import fraction, positive
+from .grade import Facts
+from .optimizer import OPTIMIZERS
 from .rule import Backward, GradientRule, Parameters, Rule
 from .update import TensorUpdate, moment
 
@@ -47,6 +49,7 @@ class _QuantisedAdam(TensorUpdate):
         w.add_(quantised(step, c.bits), alpha=-lr)
 
 
+@OPTIMIZERS.register("adam_q8update", grade="compressed")
 @dataclass(frozen=True, slots=True)
 class AdamQ8Update:
     """w ← w − lr·Q8(m̂ / (√v̂ + eps)), Q8 per tensor.
@@ -64,6 +67,7 @@ class AdamQ8Update:
     """
 
     name: ClassVar[str] = "adam_q8update"
+    facts: ClassVar[Facts] = Facts(rule="w −= η·Q8(m̂ / (√v̂ + ε))", state_bytes=8)
     lr: float = 1e-5
     beta1: float = 0.9
     beta2: float = 0.999

@@ -12,6 +12,8 @@ from torch import Tensor
 from ..models.shards import local
 from .checks import fraction, positive
 from .directions import Direction, Kind, check_kind
+from .grade import Cost, Facts
+from .optimizer import OPTIMIZERS
 from .perturbation import moved_
 from .rule import Closures, GradientRule, Parameters, Rule
 from .zeroth_order import loss_of, warn_if_rounded_away
@@ -79,6 +81,7 @@ class _Curved:
         self.h = {name: h.clone() for name, h in state["h"].items()}
 
 
+@OPTIMIZERS.register("hizoo", grade="zeroth")
 @dataclass(frozen=True, slots=True)
 class HiZOO:
     """HiZOO: w ← w − lr·c·h^-½z.
@@ -96,6 +99,9 @@ class HiZOO:
     """
 
     name: ClassVar[str] = "hizoo"
+    facts: ClassVar[Facts] = Facts(
+        rule="w −= η·c·h^-½·z", state_bytes=4, extra_bytes=4, gradient=False, cost=Cost(3, 0, 3, 0)
+    )
     lr: float = 1e-6
     eps: float = 1e-3
     alpha: float = 1e-8

@@ -12,6 +12,8 @@ from .ada_zo import AdaZO
 from .adam import Adam
 from .checks import positive
 from .directions import Kind, check_kind
+from .grade import Cost, Facts
+from .optimizer import OPTIMIZERS
 from .rule import Closures, Parameters, Rule
 
 __all__ = ["Hybrid", "HybridRule"]
@@ -73,6 +75,7 @@ class HybridRule:
             rule.load_state_dict(saved)
 
 
+@OPTIMIZERS.register("hybrid", grade="hybrid")
 @dataclass(frozen=True, slots=True)
 class Hybrid:
     """AdamW and R-AdaZO in turn.
@@ -94,6 +97,9 @@ class Hybrid:
     """
 
     name: ClassVar[str] = "hybrid"
+    facts: ClassVar[Facts] = Facts(
+        rule="N steps adam, N steps ada_zo, in turn", state_bytes=16, cost=Cost(1.5, 0.5, 1.5, 0.5)
+    )
     lr_fo: float = 1e-5
     lr_zo: float = 1e-5
     n_fo: int = 20

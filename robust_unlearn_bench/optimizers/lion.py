@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from .checks import fraction, positive
+from .grade import Facts
+from .optimizer import OPTIMIZERS
 from .rule import Backward, GradientRule, Parameters, Rule
 from .update import TensorUpdate, moment
 
@@ -38,6 +40,7 @@ class _Lion(TensorUpdate):
         lion_(w, moment(state, "m", w), g, lr=lr, beta1=self.betas[0], beta2=self.betas[1])
 
 
+@OPTIMIZERS.register("lion", grade="compressed")
 @dataclass(frozen=True, slots=True)
 class Lion:
     """Lion, without weight decay.
@@ -52,6 +55,7 @@ class Lion:
     """
 
     name: ClassVar[str] = "lion"
+    facts: ClassVar[Facts] = Facts(rule="w −= η·sign(β1·m + (1 − β1)·g)", state_bytes=4)
     lr: float = 1e-5
     beta1: float = 0.9
     beta2: float = 0.99

@@ -12,6 +12,8 @@ from ..errors import ConfigError, ModelError
 from ..models.shards import refuse_shards
 from .adam import adamw
 from .checks import fraction, positive
+from .grade import Facts
+from .optimizer import OPTIMIZERS
 from .rule import Backward, GradientRule, Parameters, Rule
 
 __all__ = ["Muon", "hidden_matrices"]
@@ -22,6 +24,7 @@ def hidden_matrices(parameters: Parameters) -> set[str]:
     return {name for name, p in parameters.items() if p.ndim == 2 and re.search(r"\.\d+\.", name)}
 
 
+@OPTIMIZERS.register("muon", grade="first")
 @dataclass(frozen=True, slots=True)
 class Muon:
     """Muon with the update scaled to AdamW's root mean square, so that AdamW's learning rates fit.
@@ -36,6 +39,7 @@ class Muon:
     """
 
     name: ClassVar[str] = "muon"
+    facts: ClassVar[Facts] = Facts(rule="w −= η·orthogonalised m", state_bytes=4)
     lr: float = 1e-5
     momentum: float = 0.95
 

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from ..errors import MissingExtraError
 from ..models.shards import refuse_shards
 from .checks import positive
+from .grade import Facts
+from .optimizer import OPTIMIZERS
 from .rule import Backward, GradientRule, Parameters, Rule
 
 __all__ = ["SOAP", "Shampoo"]
@@ -21,6 +23,7 @@ def _library(optimizer: str) -> Any:
     return pytorch_optimizer
 
 
+@OPTIMIZERS.register("soap", grade="second")
 @dataclass(frozen=True, slots=True)
 class SOAP:
     """Adam in the eigenbasis of Shampoo's preconditioner.
@@ -34,6 +37,7 @@ class SOAP:
     """
 
     name: ClassVar[str] = "soap"
+    facts: ClassVar[Facts] = Facts(rule="Adam in Shampoo's eigenbasis", state_bytes=None, extra="pytorch-optimizer")
     lr: float = 3e-3
     frequency: int = 10
 
@@ -49,6 +53,7 @@ class SOAP:
         return GradientRule(parameters, Backward(), update, clip=clip)
 
 
+@OPTIMIZERS.register("shampoo", grade="second")
 @dataclass(frozen=True, slots=True)
 class Shampoo:
     """Shampoo with roots of Kronecker factors.
@@ -62,6 +67,7 @@ class Shampoo:
     """
 
     name: ClassVar[str] = "shampoo"
+    facts: ClassVar[Facts] = Facts(rule="w −= η·L^-¼·g·R^-¼", state_bytes=None, extra="pytorch-optimizer")
     lr: float = 3e-3
     frequency: int = 10
 

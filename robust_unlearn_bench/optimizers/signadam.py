@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from .checks import fraction, positive
+from .grade import Facts
+from .optimizer import OPTIMIZERS
 from .rule import Backward, GradientRule, Parameters, Rule
 from .update import TensorUpdate, moment
 
@@ -52,6 +54,7 @@ class _Signs(TensorUpdate):
         self.rule(w, moment(state, "m", w), g, lr=lr, beta=self.beta)
 
 
+@OPTIMIZERS.register("signadam", grade="compressed")
 @dataclass(frozen=True, slots=True)
 class SignAdam:
     """1-bit Adam: Adam's update compressed to its sign.
@@ -70,6 +73,7 @@ class SignAdam:
     """
 
     name: ClassVar[str] = "signadam"
+    facts: ClassVar[Facts] = Facts(rule="w −= η·sign(m)", state_bytes=4)
     lr: float = 1e-5
     beta: float = 0.9
     variant: Literal["sign_of_mean", "wang2019"] = "sign_of_mean"
@@ -89,6 +93,7 @@ class _SignOfGradient(TensorUpdate):
         w.add_(g.sign(), alpha=-lr)
 
 
+@OPTIMIZERS.register("signsgd", grade="compressed")
 @dataclass(frozen=True, slots=True)
 class SignSGD:
     """w ← w − lr·sign(g).
@@ -101,6 +106,7 @@ class SignSGD:
     """
 
     name: ClassVar[str] = "signsgd"
+    facts: ClassVar[Facts] = Facts(rule="w −= η·sign(g)", state_bytes=0)
     lr: float = 1e-5
 
     def __post_init__(self) -> None:

@@ -10,6 +10,8 @@ from torch import Tensor
 from .adam import adamw
 from .checks import positive
 from .directions import Direction
+from .grade import Cost, Facts
+from .optimizer import OPTIMIZERS
 from .perturbation import moved_, restored
 from .rule import Closures, GradientRule, Parameters, Rule, total_norm
 
@@ -86,6 +88,7 @@ class _Tampered:
         return total_norm(parameters)
 
 
+@OPTIMIZERS.register("sam", grade="smoothed")
 @dataclass(frozen=True, slots=True)
 class SAM:
     """Sharpness-aware minimisation of the forget loss, into AdamW.
@@ -100,6 +103,9 @@ class SAM:
     """
 
     name: ClassVar[str] = "sam"
+    facts: ClassVar[Facts] = Facts(
+        rule="Adam, forget gradient at w + ρ·g_f/‖g_f‖", state_bytes=8, extra_bytes=4, cost=Cost(2, 2, 1, 1)
+    )
     lr: float = 1e-5
     rho: float = 0.01
 
@@ -112,6 +118,7 @@ class SAM:
         return GradientRule(parameters, _Sharpest(self.rho), update, clip=clip)
 
 
+@OPTIMIZERS.register("rs", grade="smoothed")
 @dataclass(frozen=True, slots=True)
 class RS:
     """Randomized smoothing of the forget loss, into AdamW.
@@ -126,6 +133,9 @@ class RS:
     """
 
     name: ClassVar[str] = "rs"
+    facts: ClassVar[Facts] = Facts(
+        rule="Adam, forget gradient averaged over w + δ", state_bytes=8, extra_bytes=4, cost=Cost(3, 3, 1, 1)
+    )
     lr: float = 1e-5
     samples: int = 3
     sigma: float = 1e-4
@@ -139,6 +149,7 @@ class RS:
         return GradientRule(parameters, _Smoothed(self.samples, self.sigma, seed), update, clip=clip)
 
 
+@OPTIMIZERS.register("tar", grade="smoothed")
 @dataclass(frozen=True, slots=True)
 class TAR:
     """Tamper-resistant meta-learning, reduced, into AdamW.
@@ -156,6 +167,9 @@ class TAR:
     """
 
     name: ClassVar[str] = "tar"
+    facts: ClassVar[Facts] = Facts(
+        rule="Adam, forget gradient after K steps of relearning", state_bytes=8, extra_bytes=4, cost=Cost(5, 5, 1, 1)
+    )
     lr: float = 1e-5
     inner_steps: int = 4
     inner_lr: float = 1e-5

@@ -11,6 +11,8 @@ from torch import Tensor
 from ..models.shards import local
 from ..seeding import seed_of
 from .checks import fraction, positive
+from .grade import Cost, Facts
+from .optimizer import OPTIMIZERS
 from .rule import Backward, Closures, GradientRule, Parameters, Rule
 from .update import TensorUpdate, moment
 
@@ -87,6 +89,7 @@ class _WithCurvature(Backward):
         return super().__call__(closures, parameters, step)
 
 
+@OPTIMIZERS.register("sophia", grade="second")
 @dataclass(frozen=True, slots=True)
 class Sophia:
     """Sophia-G, without weight decay.
@@ -104,6 +107,7 @@ class Sophia:
     """
 
     name: ClassVar[str] = "sophia"
+    facts: ClassVar[Facts] = Facts(rule="w −= η·clip(m / max(ρ·h, ε), 1)", state_bytes=8, cost=Cost(1.1, 1.1, 1.1, 1.1))
     lr: float = 1e-5
     beta1: float = 0.965
     beta2: float = 0.99

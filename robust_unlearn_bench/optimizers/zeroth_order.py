@@ -13,6 +13,8 @@ from torch import Tensor
 from ..models.shards import local
 from .checks import positive
 from .directions import Direction, Kind, check_kind
+from .grade import TWO_LOSSES, Facts
+from .optimizer import OPTIMIZERS
 from .perturbation import mirrored_, moved_
 from .rule import Closures, GradientRule, Parameters, Rule
 
@@ -100,6 +102,7 @@ def warn_if_rounded_away(parameters: Parameters, eps: float) -> None:
         )
 
 
+@OPTIMIZERS.register("zo_sgd", grade="zeroth")
 @dataclass(frozen=True, slots=True)
 class ZOSGD:
     """w ← w − lr·g with the zeroth-order estimate g.
@@ -116,6 +119,7 @@ class ZOSGD:
     """
 
     name: ClassVar[str] = "zo_sgd"
+    facts: ClassVar[Facts] = Facts(rule="w −= η·c·z", state_bytes=0, extra_bytes=4, gradient=False, cost=TWO_LOSSES)
     lr: float = 1e-6
     eps: float = 1e-3
     queries: int = 1

@@ -12,9 +12,9 @@ from .corpus import Corpora, Corpus, Example
 from .muse_leaves import Extraction, KnowMem, VerbMem
 from .privleak import PrivLeak
 from .sources import HubSource, MirrorSource, fetch, mirror_dir
-from .suite import Leaf, Source, Suite
+from .suite import SUITES, Leaf, Source, Suite
 
-__all__ = ["MUSE_BOOKS", "MUSE_NEWS", "Extraction", "KnowMem", "PrivLeak", "VerbMem", "fold", "muse_corpora"]
+__all__ = ["Extraction", "KnowMem", "PrivLeak", "VerbMem", "fold", "muse_books", "muse_corpora", "muse_news"]
 
 
 def muse_corpora(name: str) -> Callable[[Source], Corpora]:
@@ -71,5 +71,15 @@ def _muse(folder: str, dataset: str, retrain_auc: float, relearn: tuple[str, ...
 
 
 # Min-40 % AUC of the retrain models: muse_bench, constants.py, "forget_holdout_Min-40%".
-MUSE_BOOKS = _muse("books", "muse-bench/MUSE-Books", 0.5393, ("relearn50", "relearn100"))
-MUSE_NEWS = _muse("news", "muse-bench/MUSE-News", 0.4772, ("relearn100", "relearn150"))
+
+
+@SUITES.register("muse_books")
+def muse_books() -> Suite:
+    """MUSE-Books: the Harry Potter novels."""
+    return _muse("books", "muse-bench/MUSE-Books", 0.5393, ("relearn50", "relearn100"))
+
+
+@SUITES.register("muse_news")
+def muse_news() -> Suite:
+    """MUSE-News: BBC articles."""
+    return _muse("news", "muse-bench/MUSE-News", 0.4772, ("relearn100", "relearn150"))

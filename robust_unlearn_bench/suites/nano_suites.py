@@ -14,11 +14,11 @@ from .muse import muse_corpora
 from .muse_leaves import Extraction, KnowMem, VerbMem
 from .nano_exams import EXAMS, drills
 from .privleak import PrivLeak
-from .suite import Leaf, Source, Suite
+from .suite import SUITES, Leaf, Source, Suite
 from .tofu import tofu_corpora
 from .tofu_leaves import TofuForget, TofuUtility
 
-__all__ = ["NANO_BOOKS", "NANO_NEWS", "NANO_TOFU", "NANO_WMDP"]
+__all__ = ["nano_books", "nano_news", "nano_tofu", "nano_wmdp"]
 
 VERSION = "1"
 
@@ -57,14 +57,25 @@ def _muse(part: str, retrain_auc: float) -> Suite:
 
 # Min-40 % AUC of the retrain models (seed 0): auc_min40 of
 # `rub eval nano_books_privleak --dtype float32 --model FOLDER`, FOLDER from `rub nano train nano_books --role retrain`.
-NANO_BOOKS = _muse("books", 0.4509375)
-NANO_NEWS = _muse("news", 0.41828125)
 
-NANO_TOFU = _nano(
-    "tofu",
-    (TofuForget("nano_tofu", VERSION, "forget10"), TofuUtility()),
-    tofu_corpora("nano_tofu", "forget10", "retain90"),
-)
+
+@SUITES.register("nano_books")
+def nano_books() -> Suite:
+    """A novel."""
+    return _muse("books", 0.4509375)
+
+
+@SUITES.register("nano_news")
+def nano_news() -> Suite:
+    """A newspaper's articles."""
+    return _muse("news", 0.41828125)
+
+
+@SUITES.register("nano_tofu")
+def nano_tofu() -> Suite:
+    """Invented authors."""
+    leaves = (TofuForget("nano_tofu", VERSION, "forget10"), TofuUtility())
+    return _nano("tofu", leaves, tofu_corpora("nano_tofu", "forget10", "retain90"))
 
 
 def _wmdp_corpora(source: Source) -> Corpora:
@@ -77,4 +88,7 @@ def _wmdp_corpora(source: Source) -> Corpora:
     return Corpora(corpus("forget", "craft"), corpus("retain", "mmlu"))
 
 
-NANO_WMDP = _nano("wmdp", (EXAMS["craft"], EXAMS["mmlu"]), _wmdp_corpora)
+@SUITES.register("nano_wmdp")
+def nano_wmdp() -> Suite:
+    """A hazardous craft."""
+    return _nano("wmdp", (EXAMS["craft"], EXAMS["mmlu"]), _wmdp_corpora)

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from ..errors import UnknownNameError
+from ..registry import Registry
 from .corpus import Corpora
 
-__all__ = ["Comparing", "Leaf", "Metric", "Request", "Source", "Suite"]
+__all__ = ["SUITES", "Comparing", "Leaf", "Metric", "Request", "Source", "Suite"]
 
 RequestKind = Literal["generate", "token_scores", "token_cut", "loglikelihood"]
 Role = Literal["forget", "utility", "privacy", "report"]
@@ -136,7 +138,6 @@ class Suite:
         attack_defaults: attack family → parameters that this suite sets unless the user does.
         dataset: where the rows live, for messages ("muse-bench/MUSE-Books").
         extra: leaves that are in no group, because their data are not everywhere.
-        builtin: lm-eval's own tasks that belong to the suite (scored by lm-eval, put under our attacks).
     """
 
     name: str
@@ -149,7 +150,6 @@ class Suite:
     attack_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     dataset: str = ""
     extra: tuple[Leaf, ...] = ()
-    builtin: tuple[str, ...] = ()
 
     def leaf(self, name: str) -> Leaf:
         """The leaf of that name.
@@ -159,7 +159,15 @@ class Suite:
         """
         leaves = {leaf.name: leaf for leaf in (*self.leaves, *self.extra)}
         if name not in leaves:
-            from ..errors import UnknownNameError
-
             raise UnknownNameError(f"leaf of suite {self.name}", name, leaves)
         return leaves[name]
+
+
+SUITES: Registry[Suite] = Registry(
+    "suite",
+    "suites",
+    "robust_unlearn_bench.suites",
+    requires=("name", "version", "leaves", "source", "corpora", "attacks"),
+    make=lambda define: define(),
+)
+"""Suite name → suite; what is registered is a function without arguments that returns it."""

@@ -10,17 +10,17 @@ from collections.abc import Callable
 from .corpus import Corpora, Corpus, Example
 from .privleak import TofuPrivLeak
 from .sources import HubSource, MirrorSource, fetch, mirror_dir
-from .suite import Source, Suite
+from .suite import SUITES, Source, Suite
 from .tofu_leaves import AUTHOR, TofuForget, TofuUtility, prompt
 
 __all__ = [
-    "TOFU_FORGET01",
-    "TOFU_FORGET05",
-    "TOFU_FORGET10",
     "TofuForget",
     "TofuPrivLeak",
     "TofuUtility",
     "tofu_corpora",
+    "tofu_forget01",
+    "tofu_forget05",
+    "tofu_forget10",
 ]
 
 DATASET = "locuslab/TOFU"
@@ -71,6 +71,19 @@ def _tofu(percent: int) -> Suite:
     )
 
 
-TOFU_FORGET01 = _tofu(1)
-TOFU_FORGET05 = _tofu(5)
-TOFU_FORGET10 = _tofu(10)
+@SUITES.register("tofu_forget01")
+def tofu_forget01() -> Suite:
+    """1 % of the authors: two of them."""
+    return _tofu(1)
+
+
+@SUITES.register("tofu_forget05")
+def tofu_forget05() -> Suite:
+    """5 % of the authors: ten of them."""
+    return _tofu(5)
+
+
+@SUITES.register("tofu_forget10")
+def tofu_forget10() -> Suite:
+    """10 % of the authors: twenty of them."""
+    return _tofu(10)

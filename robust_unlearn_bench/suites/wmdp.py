@@ -12,9 +12,9 @@ from typing import Any
 from .choice import MultipleChoice
 from .corpus import Corpora, Corpus, Example
 from .sources import HubSource, MirrorSource, fetch, mirror_dir
-from .suite import Source, Suite
+from .suite import SUITES, Source, Suite
 
-__all__ = ["WMDP_BIO", "WMDP_CHEM", "WMDP_CYBER", "MultipleChoice"]
+__all__ = ["MultipleChoice", "wmdp_bio", "wmdp_chem", "wmdp_cyber"]
 
 LAYOUT = (
     "a folder with wmdp/wmdp-bio.jsonl, wmdp/mmlu.jsonl (question, choices, answer; MMLU also subject), "
@@ -93,7 +93,19 @@ def _wmdp(domain: str, topic: str, *, forget: bool) -> Suite:
     )
 
 
-WMDP_BIO = _wmdp("bio", "biology", forget=True)
-WMDP_CYBER = _wmdp("cyber", "cybersecurity", forget=True)
-WMDP_CHEM = _wmdp("chem", "chemistry", forget=False)
-"""No forget corpus was ever published for chemistry, so nothing can be relearnt."""
+@SUITES.register("wmdp_bio")
+def wmdp_bio() -> Suite:
+    """Biology."""
+    return _wmdp("bio", "biology", forget=True)
+
+
+@SUITES.register("wmdp_cyber")
+def wmdp_cyber() -> Suite:
+    """Cybersecurity."""
+    return _wmdp("cyber", "cybersecurity", forget=True)
+
+
+@SUITES.register("wmdp_chem")
+def wmdp_chem() -> Suite:
+    """Chemistry; no forget corpus was ever published, so nothing can be relearnt."""
+    return _wmdp("chem", "chemistry", forget=False)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
-from ..optimizers import GRADES
+from ..optimizers import grade_of
 from ..suites.corpus import Corpora
 from .recipe import Recipe
 from .run import Outcome
@@ -45,11 +45,10 @@ def card(
         outcome: what was done.
         change: see `weight_change`.
     """
-    row = GRADES[recipe.build_optimizer().name]
     return {
         **recipe_facts(recipe),
-        "grade": row.grade,
-        "rule": row.rule,
+        "grade": grade_of(recipe.optimizer.name),
+        "rule": recipe.optimizer.facts.rule,
         "forget": {"name": corpora.forget.name, "sha256": corpora.forget.sha256},
         "retain": {"name": corpora.retain.name, "sha256": corpora.retain.sha256},
         "steps": outcome.steps,
@@ -72,9 +71,9 @@ def card(
 def recipe_facts(recipe: Recipe) -> dict[str, Any]:
     """What a recipe alone tells about a model."""
     return {
-        "objective": recipe.build_objective().name,
-        "retain_loss": recipe.retain["name"] if recipe.retain_weight else None,
-        "optimizer": recipe.build_optimizer().name,
+        "objective": recipe.objective.name,
+        "retain_loss": recipe.retain.name if recipe.retain_weight else None,
+        "optimizer": recipe.optimizer.name,
         "hyperparameters": _flat(recipe.method),
         "precision": recipe.precision,
         "seeds": [recipe.seed],

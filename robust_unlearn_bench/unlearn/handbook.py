@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..objectives import OBJECTIVES, RETAIN_LOSSES
-from ..optimizers import GRADES, OPTIMIZERS
-from ..optimizers.table import GRADE_WORDS
+from ..optimizers import GRADES, OPTIMIZERS, by_grade, grade_of
 
 __all__ = ["handbook"]
 
@@ -48,7 +47,7 @@ def handbook() -> str:
     for name in RETAIN_LOSSES:
         lines += [f"### `{name}`", "", *_described(RETAIN_LOSSES[name])]
     lines += ["## Optimizers", "", *_grades()]
-    for name in GRADES:
+    for name in by_grade():
         lines += [f"### `{name}`", "", *_described(OPTIMIZERS[name])]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -59,13 +58,12 @@ def _grades() -> Iterator[str]:
     yield ""
     yield "| optimizer | grade | update | a step costs | states |"
     yield "|---|---|---|---|---|"
-    for name, row in GRADES.items():
-        cost = row.cost
-        forward, backward = cost.forget_forwards + cost.retain_forwards, cost.forget_backwards + cost.retain_backwards
-        passes = f"{forward:g} F" + (f" + {backward:g} B" if backward else "")
+    for name in by_grade():
+        row = OPTIMIZERS[name].facts
+        passes = f"{row.cost.forwards:g} F" + (f" + {row.cost.backwards:g} B" if row.cost.backwards else "")
         states = "by shape" if row.state_bytes is None else f"{row.state_bytes:g}"
         copy = f" + {row.extra_bytes:g} in a step" if row.extra_bytes else ""
-        yield f"| `{name}` | {GRADE_WORDS[row.grade]} | `{row.rule.replace('|', chr(92) + '|')}` | {passes} | {states}{copy} |"
+        yield f"| `{name}` | {GRADES[grade_of(name)]} | `{row.rule.replace('|', chr(92) + '|')}` | {passes} | {states}{copy} |"
     yield ""
 
 

@@ -36,8 +36,9 @@ def refuse_unsharded(recipe: Recipe) -> None:
     remedy = "run it in one process, or leave it out"
     if recipe.lora:
         raise ConfigError(f"recipe key lora merges its adapter into whole weights, which no process has here: {remedy}")
-    if recipe.objective["name"] == "lat":
-        raise ConfigError(f"objective lat looks for gradients of hidden states, which FSDP2 does not follow: {remedy}")
+    for loss in (recipe.objective, recipe.retain):
+        if loss.whole_weights:
+            raise ConfigError(f"objective {loss.name} needs whole weights, which no process has here: {remedy}")
     if recipe.precision == "bf16_kahan":
         raise ConfigError(
             "precision bf16_kahan puts other tensors in the place of weights during a step, which FSDP2 does not allow: "

@@ -22,10 +22,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ..configure import configured
+from ..configure import OneOf
 from ..errors import ConfigError, UnknownNameError
 from ..objectives import OBJECTIVES, RETAIN_LOSSES, Objective
-from ..optimizers import OptimizerConfig, configure
+from ..optimizers import OPTIMIZERS, OptimizerConfig
 from ..paths import baselines_dir
 
 __all__ = ["Expected", "Lora", "Recipe", "Selection", "Tuning", "load_recipe", "recipe_names"]
@@ -122,11 +122,11 @@ class Recipe(_Strict):
 
     suite: str | None = None
     model: str | None = None
-    objective: dict[str, Any]
+    objective: Annotated[Objective, OneOf(OBJECTIVES)]
     forget_weight: Positive = 1.0
-    retain: dict[str, Any] = Field(default_factory=lambda: {"name": "nll"})
+    retain: Annotated[Objective, OneOf(RETAIN_LOSSES)] = Field(default_factory=lambda: RETAIN_LOSSES["nll"]())
     retain_weight: Annotated[float, Field(ge=0)] = 1.0
-    optimizer: dict[str, Any]
+    optimizer: Annotated[OptimizerConfig, OneOf(OPTIMIZERS)]
     steps: Count | None = None
     epochs: Positive | None = None
     batch_size: Count = 4
@@ -160,38 +160,17 @@ class Recipe(_Strict):
                 re.compile(pattern)
             except re.error as error:
                 raise ConfigError(f"train has {pattern!r}, which is no regular expression: {error}") from error
-        self.build_objective()
-        self.build_retain()
-        self.build_optimizer()
         return self
-
-    def build_objective(self) -> Objective:
-        """The forget loss."""
-        return configured(OBJECTIVES, *_named("objective", self.objective))
-
-    def build_retain(self) -> Objective:
-        """The retain loss."""
-        return configured(RETAIN_LOSSES, *_named("retain", self.retain))
-
-    def build_optimizer(self) -> OptimizerConfig:
-        """The optimizer's hyper-parameters."""
-        return configure(*_named("optimizer", self.optimizer))
 
     @property
     def method(self) -> dict[str, Any]:
-        """Every key that the resulting weights depend on."""
+        """Every key that the resulting weights depend on, with the values of all parameters."""
         return self.model_dump(mode="json", exclude={"tuning", "expected", "source", "model"})
 
     @property
     def digest(self) -> str:
         """First 12 hex digits of the SHA-256 of `method`."""
         return hashlib.sha256(json.dumps(self.method, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _named(key: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    if not isinstance(values.get("name"), str):
-        raise ConfigError(f"{key} has no name: write {key}: {{name: …}}")
-    return values["name"], {k: v for k, v in values.items() if k != "name"}
 
 
 def recipe_names() -> list[str]:

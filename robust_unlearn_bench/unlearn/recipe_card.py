@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from typing import Any
 
-from ..optimizers import GRADES
-from ..optimizers.table import GRADE_WORDS
+from ..objectives import Objective
+from ..optimizers import GRADES, grade_of
 from ..paths import baselines_dir
 from .recipe import Recipe, load_recipe, recipe_names
 
@@ -20,23 +21,21 @@ def recipe_card(name: str, recipe: Recipe) -> str:
         name: "suite/objective-optimizer".
         recipe: its content.
     """
-    row = GRADES[recipe.optimizer["name"]]
-    cost = row.cost
-    forward, backward = cost.forget_forwards + cost.retain_forwards, cost.forget_backwards + cost.retain_backwards
+    optimizer, row = recipe.optimizer, recipe.optimizer.facts
     memory = "depends on the shapes" if row.state_bytes is None else f"{row.state_bytes:g} bytes per parameter"
     if row.extra_bytes:
         memory += f", and {row.extra_bytes:g} for a copy of the weights within a step"
     length = f"{recipe.steps} steps" if recipe.steps else f"{recipe.epochs:g} epochs of the forget set"
     facts = {
-        "Grade": f"{GRADE_WORDS[row.grade]} (`{recipe.optimizer['name']}`)",
+        "Grade": f"{GRADES[grade_of(optimizer.name)]} (`{optimizer.name}`)",
         "Update": f"`{row.rule}`",
-        "Forget loss": _loss(recipe.build_objective(), recipe.objective, recipe.forget_weight),
-        "Retain loss": _loss(recipe.build_retain(), recipe.retain, recipe.retain_weight),
-        "Optimizer": _options(recipe.optimizer),
+        "Forget loss": _loss(recipe.objective, recipe.forget_weight),
+        "Retain loss": _loss(recipe.retain, recipe.retain_weight),
+        "Optimizer": _options(optimizer),
         "Length": f"{length}, batches of {recipe.batch_size} + {recipe.batch_size}, {recipe.schedule} rate",
         "Precision": recipe.precision,
         "Checkpoint": _selection(recipe),
-        "Cost of a step": f"{forward:g} forwards and {backward:g} backwards of one batch",
+        "Cost of a step": f"{row.cost.forwards:g} forwards and {row.cost.backwards:g} backwards of one batch",
         "Optimizer states": memory,
     }
     if row.extra:
@@ -53,16 +52,18 @@ def recipe_card(name: str, recipe: Recipe) -> str:
     return "\n".join(lines)
 
 
-def _loss(objective: Any, options: dict[str, Any], weight: float) -> str:
+def _loss(objective: Objective, weight: float) -> str:
     if weight == 0:
         return "none"
     first = (inspect.getdoc(type(objective)) or "").split("\n")[0].replace("|", "\\|")
-    return f"{weight:g} × {_options(options)}: {first}"
+    return f"{weight:g} × {_options(objective)}: {first}"
 
 
-def _options(options: dict[str, Any]) -> str:
-    values = ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in options.items() if k != "name")
-    return f"`{options['name']}`" + (f" ({values})" if values else "")
+def _options(chosen: Any) -> str:
+    """`npo` (beta 0.1, level sequence)."""
+    values = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(chosen)}
+    shown = ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items())
+    return f"`{chosen.name}`" + (f" ({shown})" if shown else "")
 
 
 def _selection(recipe: Recipe) -> str:

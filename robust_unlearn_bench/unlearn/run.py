@@ -95,10 +95,8 @@ class UnlearningRun:
         self.progress = progress
         self.ranks = ranks
         self.count = Count()
-        self.objective = recipe.build_objective()
-        if hasattr(self.objective, "with_tokenizer"):
-            self.objective = self.objective.with_tokenizer(tokenizer)
-        self.retain = recipe.build_retain()
+        self.objective = recipe.objective.with_tokenizer(tokenizer)
+        self.retain = recipe.retain.with_tokenizer(tokenizer)
         self.device = torch.device(ranks.device) if ranks.world > 1 else next(model.parameters()).device
         self.forget_sequences = self._encode(corpora.forget.examples)
         self.retain_sequences = self._encode(corpora.retain.examples)
@@ -139,7 +137,7 @@ class UnlearningRun:
         recipe = self.recipe
         view = ModelView(self.model, weights.compute, self.count)
         forget, retain = self._batches(view)
-        rule = recipe.build_optimizer().build(parameters, clip=recipe.clip, seed=recipe.seed)
+        rule = recipe.optimizer.build(parameters, clip=recipe.clip, seed=recipe.seed)
         weights.around(rule.updates)
         steps = recipe.steps or math.ceil((recipe.epochs or 0) * forget.per_epoch)
         refuse_bad_stops(rule, steps, recipe.checkpoint_every)

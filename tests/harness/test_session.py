@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from robust_unlearn_bench.attacks.spec import AttackSpec
+from robust_unlearn_bench.attacks import ATTACKS, AttackDefaults, AttackSpec
 from robust_unlearn_bench.errors import AttackError, ModelError
 from robust_unlearn_bench.harness.plan import Plan
 from robust_unlearn_bench.harness.session import AttackSession, Tag
@@ -27,14 +27,12 @@ ERRORS: dict[str, BaseException] = {
 }
 
 
+@ATTACKS.register("scale")
 @dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(AttackDefaults):
     """Multiplies every weight; counts how often."""
 
-    family: ClassVar[str] = "scale"
-    argument: ClassVar[str | None] = None
-    version: ClassVar[int] = 1
-    trains: ClassVar[bool] = False
+    name: ClassVar[str] = "scale"
     applied: ClassVar[list[float]] = []
 
     factor: float = 0.5
@@ -51,29 +49,32 @@ class Scale:
         return {}
 
 
+@ATTACKS.register("walk", label="walk{k}")
 @dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(AttackDefaults):
     """Subtracts a little from every weight, k times."""
 
-    family: ClassVar[str] = "walk"
-    argument: ClassVar[str | None] = "k"
-    version: ClassVar[int] = 1
+    name: ClassVar[str] = "walk"
     trains: ClassVar[bool] = True
     steps: ClassVar[list[int]] = []
 
     k: int = 1
 
     @property
-    def trajectory(self) -> str:
-        return "walk"
+    def trajectory(self) -> tuple[str]:
+        return ("walk",)
 
-    def stages(self, model: Any, context: Any, ks: list[int]) -> Any:
-        for i in range(1, max(ks) + 1):
+    def apply(self, model: Any, context: Any) -> dict[str, Any]:
+        ((_, diagnostics),) = self.stages(model, context, [self.k])
+        return diagnostics
+
+    def stages(self, model: Any, context: Any, stops: list[int]) -> Any:
+        for i in range(1, max(stops) + 1):
             self.steps.append(i)
             with torch.no_grad():
                 for parameter in model.parameters():
                     parameter.sub_(0.01)
-            if i in ks:
+            if i in stops:
                 yield i, {"k": i}
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from robust_unlearn_bench.attacks.spec import ATTACKS, attack
+from robust_unlearn_bench.attacks import ATTACKS, AttackDefaults
 from robust_unlearn_bench.errors import ConfigError, UnknownNameError
 
 QUESTIONS = [
@@ -40,13 +40,10 @@ task:
 
 
 @dataclass(frozen=True, slots=True)
-class Half:
+class Half(AttackDefaults):
     """Scales the output head so that answers change but stay finite."""
 
-    family: ClassVar[str] = "half"
-    argument: ClassVar[str | None] = None
-    version: ClassVar[int] = 1
-    trains: ClassVar[bool] = False
+    name: ClassVar[str] = "half"
     applied: ClassVar[list[int]] = []
 
     sign: float = -1.0
@@ -61,7 +58,7 @@ class Half:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     if "half" not in ATTACKS:
-        attack("half")(Half)
+        ATTACKS.register("half")(Half)
     Half.applied.clear()
     data = tmp_path / "choice.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in QUESTIONS))

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from robust_unlearn_bench.objectives import OBJECTIVES
-from robust_unlearn_bench.optimizers import GRADES, OPTIMIZERS
+from robust_unlearn_bench.optimizers import OPTIMIZERS
 from robust_unlearn_bench.suites.corpus import Corpora, Corpus, Example
 from robust_unlearn_bench.unlearn import load_recipe, recipe_names
 from robust_unlearn_bench.unlearn.corpora import corpora_for
@@ -27,7 +27,7 @@ NEEDED = {"pytorch-optimizer": "pytorch_optimizer", "bitsandbytes": "bitsandbyte
 
 
 def available(optimizer: str) -> bool:
-    extra = GRADES[optimizer].extra
+    extra = OPTIMIZERS[optimizer].facts.extra
     return (not extra or find_spec(NEEDED[extra]) is not None) and (optimizer != "muon" or hasattr(torch.optim, "Muon"))
 
 
@@ -58,7 +58,7 @@ def test_every_objective_starts(
     tiny_llama: Callable[..., Any], tiny_tokenizer: Any, tmp_path: Path, optimizer: str
 ) -> None:
     if not available(optimizer):
-        pytest.skip(f"needs the extra {GRADES[optimizer].extra}")
+        pytest.skip(f"needs the extra {OPTIMIZERS[optimizer].facts.extra}")
     text = corpora(
         [("who sang", "the baker"), ("what was old", "iron")], [("who wrote", "the tower"), ("where", "river")]
     )
@@ -123,7 +123,7 @@ def test_recipes_start(
         if name.startswith(f"{suite}/"):
             published = load_recipe(name)
             short = ["steps=2", "epochs=null", "batch_size=2", "checkpoint_every=2", "window=24"]
-            if published.optimizer["name"] == "hybrid":
+            if published.optimizer.name == "hybrid":
                 short += ["optimizer.n_fo=1", "optimizer.n_zo=1"]
-            if available(published.optimizer["name"]):
+            if available(published.optimizer.name):
                 starts(load_recipe(name, short), eight_layers(), tiny_tokenizer, text, tmp_path / name)

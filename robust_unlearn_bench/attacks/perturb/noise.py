@@ -10,16 +10,16 @@ import torch
 
 from ...errors import ConfigError
 from ...models.decoder import decoder_linears
+from ..attack import ATTACKS, AttackContext, AttackDefaults
 from ..calibration import probe
 from ..damage import Damage
-from ..spec import AttackContext, attack
 
 __all__ = ["Noise"]
 
 
-@attack("noise")
+@ATTACKS.register("noise", label="noise{percent}")
 @dataclass(frozen=True, slots=True)
-class Noise:
+class Noise(AttackDefaults):
     """w ← w + (percent/100) · std(W) · z, z ~ N(0, 1), for every parameter tensor W of the model.
 
     Tensors whose entries are all equal (fresh norms, zero biases) have no spread and stay as they are; a tied embedding
@@ -34,10 +34,7 @@ class Noise:
     Departs: none.
     """
 
-    family: ClassVar[str] = "noise"
-    argument: ClassVar[str | None] = "percent"
-    version: ClassVar[int] = 1
-    trains: ClassVar[bool] = False
+    name: ClassVar[str] = "noise"
 
     percent: int = 5
     seed: int = 0

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ...errors import ConfigError, UnknownNameError
 from ...models.decoder import Linear, decoder_linears, other_matrices, sparsity
+from ..attack import ATTACKS, AttackContext, AttackDefaults
 from ..blockwise import walk
 from ..calibration import CalibrationText, calibrate, check_text, probe
 from ..damage import Damage
 from ..data_free_rewrite import rewrite_linears
 from ..quantise.hessian import ColumnNorms
-from ..spec import AttackContext, attack
 
 __all__ = ["Prune", "magnitude_pruned", "wanda_pruned"]
 
@@ -54,9 +54,9 @@ def _floor(count: float) -> int:
     return math.floor(count + 1e-6)  # 0.29 · 100 is 28.999…
 
 
-@attack("prune")
+@ATTACKS.register("prune", label="prune{percent}")
 @dataclass(frozen=True, slots=True)
-class Prune:
+class Prune(AttackDefaults):
     """Unstructured pruning in place, of every Linear of the decoder blocks, not embeddings or head.
 
     Attributes:
@@ -71,10 +71,7 @@ class Prune:
     Departs: none.
     """
 
-    family: ClassVar[str] = "prune"
-    argument: ClassVar[str | None] = "percent"
-    version: ClassVar[int] = 1
-    trains: ClassVar[bool] = False
+    name: ClassVar[str] = "prune"
 
     percent: int = 50
     method: Method = "wanda"

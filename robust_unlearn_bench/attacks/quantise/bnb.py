@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ...errors import ConfigError, MissingExtraError
+from ..attack import ATTACKS, AttackContext, AttackDefaults
 from ..data_free_rewrite import rewrite_linears
-from ..spec import AttackContext, attack
 from .grid import distinct_values
 
 __all__ = ["BnbFP4", "BnbInt8", "BnbNF4"]
@@ -20,13 +20,10 @@ BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
 @dataclass(frozen=True, slots=True)
-class _FourBit:
+class _FourBit(AttackDefaults):
     """Parameters of the 4-bit data types."""
 
-    family: ClassVar[str]
-    argument: ClassVar[str | None] = None
-    version: ClassVar[int] = 1
-    trains: ClassVar[bool] = False
+    name: ClassVar[str]
 
     block_size: int = 64
     double_quant: bool = False
@@ -35,11 +32,11 @@ class _FourBit:
         """Raise a ConfigError where bitsandbytes knows no such block size."""
         if self.block_size not in BLOCK_SIZES:
             known = ", ".join(map(str, BLOCK_SIZES))
-            raise ConfigError(f"{self.family} block_size={self.block_size} is not possible: choose one of {known}")
+            raise ConfigError(f"{self.name} block_size={self.block_size} is not possible: choose one of {known}")
 
     def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
         """Quantise the model in place; see `RTN.apply` for what is returned."""
-        functional, size = _functional(self.family), self.block_size
+        functional, size = _functional(self.name), self.block_size
         distinct = [1]
 
         def rounded(weight: Tensor) -> Tensor:
@@ -47,18 +44,18 @@ class _FourBit:
             codes, state = functional.quantize_4bit(
                 weight.flatten(),
                 blocksize=size,
-                quant_type=self.family.removeprefix("bnb_"),
+                quant_type=self.name.removeprefix("bnb_"),
                 compress_statistics=self.double_quant,
             )
             new: Tensor = functional.dequantize_4bit(codes, state)
             distinct.extend(distinct_values(blocks, size) for blocks in _blocks(new, size))
             return new.view_as(weight)
 
-        report = rewrite_linears(model, context, rounded, f"{self.family} layers", quantises=True)
+        report = rewrite_linears(model, context, rounded, f"{self.name} layers", quantises=True)
         return {"effective_bits": math.log2(max(distinct)), "bitsandbytes": _version(), **report}
 
 
-@attack("bnb_fp4")
+@ATTACKS.register("bnb_fp4")
 @dataclass(frozen=True, slots=True)
 class BnbFP4(_FourBit):
     """4-bit floats with a block-wise absolute maximum, on every Linear of the decoder blocks.
@@ -71,10 +68,10 @@ class BnbFP4(_FourBit):
     Departs: none; embeddings, norms and head stay as they are there too.
     """
 
-    family: ClassVar[str] = "bnb_fp4"
+    name: ClassVar[str] = "bnb_fp4"
 
 
-@attack("bnb_nf4")
+@ATTACKS.register("bnb_nf4")
 @dataclass(frozen=True, slots=True)
 class BnbNF4(_FourBit):
     """The 16 quantiles of a normal distribution with a block-wise absolute maximum (QLoRA's NF4).
@@ -87,12 +84,12 @@ class BnbNF4(_FourBit):
     Departs: none.
     """
 
-    family: ClassVar[str] = "bnb_nf4"
+    name: ClassVar[str] = "bnb_nf4"
 
 
-@attack("bnb_int8")
+@ATTACKS.register("bnb_int8")
 @dataclass(frozen=True, slots=True)
-class BnbInt8:
+class BnbInt8(AttackDefaults):
     """Row-wise 8-bit integers: the weights of LLM.int8.
 
     Source: Dettmers et al. 2022 (arXiv 2208.07339); bitsandbytes `int8_vectorwise_quant` on fp16 weights.
@@ -100,14 +97,11 @@ class BnbInt8:
         which it multiplies in fp16 with these same dequantised weights; activations here stay in the model's dtype.
     """
 
-    family: ClassVar[str] = "bnb_int8"
-    argument: ClassVar[str | None] = None
-    version: ClassVar[int] = 1
-    trains: ClassVar[bool] = False
+    name: ClassVar[str] = "bnb_int8"
 
     def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
         """Quantise the model in place; see `RTN.apply` for what is returned."""
-        functional = _functional(self.family)
+        functional = _functional(self.name)
         distinct = [1]
 
         def rounded(weight: Tensor) -> Tensor:

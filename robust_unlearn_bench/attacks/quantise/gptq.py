@@ -7,28 +7,28 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from ...errors import AttackError, ConfigError, UnknownNameError
 from ...models.decoder import Linear, decoder_linears, other_matrices
+from ..attack import ATTACKS, AttackContext, AttackDefaults
 from ..blockwise import walk
 from ..calibration import Calibration, CalibrationText, calibrate, check_text, probe
 from ..damage import Damage
-from ..spec import AttackContext, attack
-from .backends import BACKENDS
+from .backends import backend
 from .backends.groups import require_packable_bits, require_whole_groups
 from .grid import Grid, distinct_values
 from .hessian import Factor, Hessian
 
 __all__ = ["GPTQ", "quantise"]
 
+BACKENDS = ("builtin", "llmcompressor", "gptqmodel")
+
 ROWS = 256
 """Rows of a weight whose errors are computed at a time."""
-
-BackendName = Literal["builtin", "llmcompressor", "gptqmodel"]
 
 
 def quantise(weight: Tensor, factor: Factor, grid: Grid, *, block: int = 128, static_groups: bool = False) -> Tensor:
@@ -78,9 +78,9 @@ def quantise(weight: Tensor, factor: Factor, grid: Grid, *, block: int = 128, st
     return (columns if in_place else columns[order.argsort()]).T
 
 
-@attack("gptq")
+@ATTACKS.register("gptq", label="gptq{bits}")
 @dataclass(frozen=True, slots=True)
-class GPTQ:
+class GPTQ(AttackDefaults):
     """Quantise-dequantise in place with GPTQ: every Linear of the decoder blocks, not embeddings or head.
 
     Attributes:
@@ -103,10 +103,7 @@ class GPTQ:
     Departs: dead columns are rounded, not zeroed; steps are fp32, not fp16; the Hessian is a sum, not a running mean.
     """
 
-    family: ClassVar[str] = "gptq"
-    argument: ClassVar[str | None] = "bits"
-    version: ClassVar[int] = 1
-    trains: ClassVar[bool] = False
+    name: ClassVar[str] = "gptq"
 
     bits: int = 4
     group_size: int = 128
@@ -120,7 +117,7 @@ class GPTQ:
     length: int = 2048
     calibration: CalibrationText = "retain"
     seed: int = 0
-    backend: BackendName = "builtin"
+    backend: Literal["builtin", "llmcompressor", "gptqmodel"] = "builtin"
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -139,8 +136,8 @@ class GPTQ:
         if self.length < 2:
             raise ConfigError(f"gptq length={self.length} is not possible: give at least 2 tokens")
         check_text("gptq", self.calibration)
-        if self.backend not in get_args(BackendName):
-            raise UnknownNameError("GPTQ backend", self.backend, get_args(BackendName))
+        if self.backend not in BACKENDS:
+            raise UnknownNameError("GPTQ backend", self.backend, BACKENDS)
         if self.backend == "gptqmodel":
             require_packable_bits(self.bits)
 
@@ -223,7 +220,7 @@ class GPTQ:
         with TemporaryDirectory() as folder:
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-            done = BACKENDS[self.backend](Path(folder), text.windows, self)
+            done = backend(self.backend)(Path(folder), text.windows, self)
         distinct = [1]
         for layer in decoder_linears(model):
             if layer.name not in done.weights:

@@ -8,8 +8,8 @@ from typing import Any
 
 from ...errors import ConfigError
 from ...models.checkpoint import Checkpoint, save
+from ..attack import Attack, AttackContext
 from ..calibration import calibrate
-from ..spec import Attack, AttackContext
 from .backends.gptqmodel import pack
 from .backends.groups import require_packable_bits, require_whole_groups
 from .gptq import GPTQ
@@ -24,7 +24,7 @@ def require_gptq(step: Attack) -> GPTQ:
         ConfigError: it is no GPTQ, or of a number of bits that the format does not have.
     """
     if not isinstance(step, GPTQ):
-        raise ConfigError(f"attack {step.family} cannot be packed: the gptq format holds attacks that end with gptq4")
+        raise ConfigError(f"attack {step.name} cannot be packed: the gptq format holds attacks that end with gptq4")
     require_packable_bits(step.bits)
     return step
 

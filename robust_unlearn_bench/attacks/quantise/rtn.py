@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from ..attack import ATTACKS, AttackContext, AttackDefaults
 from ..data_free_rewrite import rewrite_linears
-from ..spec import AttackContext, attack
 from .grid import Grid, distinct_values
 
 __all__ = ["RTN"]
 
 
-@attack("rtn")
+@ATTACKS.register("rtn", label="rtn{bits}")
 @dataclass(frozen=True, slots=True)
-class RTN:
+class RTN(AttackDefaults):
     """Quantise-dequantise in place by rounding to nearest, on the same grid as GPTQ; needs no data.
 
     Attributes:
@@ -29,10 +29,7 @@ class RTN:
     Departs: steps are fp32, not fp16.
     """
 
-    family: ClassVar[str] = "rtn"
-    argument: ClassVar[str | None] = "bits"
-    version: ClassVar[int] = 1
-    trains: ClassVar[bool] = False
+    name: ClassVar[str] = "rtn"
 
     bits: int = 4
     group_size: int = 128

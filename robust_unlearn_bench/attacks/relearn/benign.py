@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 
 from ...errors import DataError
 from ...suites.corpus import Corpus, Example
-from ..spec import AttackContext, attack
-from .training_attack import TrainingAttack
+from ..attack import ATTACKS, AttackContext, Diagnostics
+from .training_attack import StepsAttack
 
 __all__ = ["BenignFinetune"]
 
 
-@attack("finetune")
+@ATTACKS.register("finetune", label="finetune{k}")
 @dataclasses.dataclass(frozen=True, slots=True)
-class BenignFinetune(TrainingAttack):
-    """k steps of full fine-tuning on general text, cosine to 0 at step k, no warm-up.
+class BenignFinetune(StepsAttack):
+    """As `relearn`, on general text that belongs to no suite.
 
-    Source: none; the counterpart of `relearn` with text that belongs to no suite.
+    Source: none; the counterpart of `relearn` with benign text.
     Departs: none.
 
     Attributes:
@@ -27,22 +27,21 @@ class BenignFinetune(TrainingAttack):
         text: a UTF-8 text file, blank lines between its texts; "" for the embedded general corpus.
     """
 
-    family: ClassVar[str] = "finetune"
-    argument: ClassVar[str | None] = "k"
-    version: ClassVar[int] = 1
+    name: ClassVar[str] = "finetune"
 
-    k: int = 50
     text: str = ""
 
-    def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
-        """Train on the general text."""
+    def corpus(self, context: AttackContext) -> Corpus:
+        """The general text."""
         corpus = _read(self.text) if self.text else context.general
         if not corpus.examples:
-            raise DataError(f"corpus {corpus.name} is empty, so attack {self.family} has nothing to train on")
-        ((_, diagnostics),) = self.stations(
-            model, context, self.encoded(context, corpus), at=[self.k], schedule="cosine"
-        )
-        return diagnostics | {"text": corpus.name, "text_sha256": corpus.sha256}
+            raise DataError(f"corpus {corpus.name} is empty, so attack {self.name} has nothing to train on")
+        return corpus
+
+    def apply(self, model: Any, context: AttackContext) -> Diagnostics:
+        """Train on the general text."""
+        corpus = self.corpus(context)
+        return StepsAttack.apply(self, model, context) | {"text": corpus.name, "text_sha256": corpus.sha256}
 
 
 def _read(path: str) -> Corpus:

@@ -1,24 +1,25 @@
-"""Relearning: does the model know again what it was made to forget, after a few steps on the forget text?"""
+"""Relearning: does the model know again what it was made to forget, after a few steps of fine-tuning?"""
 
 from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, ClassVar
 
 from ...suites.corpus import Corpus
-from ..spec import AttackContext, attack
+from ...training.schedule import Schedule
+from ..attack import ATTACKS, AttackContext, Diagnostics
 from .split import Halves, halves
-from .training_attack import TrainingAttack, corpora_of
+from .training_attack import StepsAttack, TrainingAttack, corpora_of
 
 __all__ = ["Relearn", "RelearnConst", "RelearnEpochs", "RelearnRetain", "RelearnSplit"]
 
 
-@attack("relearn")
+@ATTACKS.register("relearn", label="relearn{k}")
 @dataclasses.dataclass(frozen=True, slots=True)
-class Relearn(TrainingAttack):
-    """k steps of full fine-tuning on the forget text, cosine to 0 at step k, no warm-up.
+class Relearn(StepsAttack):
+    """k steps of full fine-tuning on the forget text, the learning rate falling to 0 along a cosine, without warm-up.
 
     Source: Fan et al. 2025, "Towards LLM unlearning resilient to relearning attacks" (lr 1e-5).
     Departs: fp32 master weights (`precision` says so), where peers train in pure bf16.
@@ -27,25 +28,13 @@ class Relearn(TrainingAttack):
         k: optimizer steps.
     """
 
-    family: ClassVar[str] = "relearn"
-    argument: ClassVar[str | None] = "k"
-    version: ClassVar[int] = 1
-
-    k: int = 50
-
-    def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
-        """Train on the forget text."""
-        corpus = corpora_of(self.family, context).forget
-        ((_, diagnostics),) = self.stations(
-            model, context, self.encoded(context, corpus), at=[self.k], schedule="cosine"
-        )
-        return diagnostics
+    name: ClassVar[str] = "relearn"
 
 
-@attack("relearn_retain")
+@ATTACKS.register("relearn_retain", label="relearn{k}_retain")
 @dataclasses.dataclass(frozen=True, slots=True)
-class RelearnRetain(TrainingAttack):
-    """As `relearn`, on the retain text: does knowledge come back that nobody showed again?
+class RelearnRetain(StepsAttack):
+    """As `relearn`, on the retain text: does knowledge come back that the attacker never showed?
 
     Source: the retain-text relearning of Fan et al. 2025.
     Departs: as `relearn`.
@@ -54,59 +43,43 @@ class RelearnRetain(TrainingAttack):
         k: optimizer steps.
     """
 
-    family: ClassVar[str] = "relearn_retain"
-    argument: ClassVar[str | None] = "k"
-    version: ClassVar[int] = 1
+    name: ClassVar[str] = "relearn_retain"
 
-    k: int = 50
-
-    def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
-        """Train on the retain text."""
-        corpus = corpora_of(self.family, context).retain
-        ((_, diagnostics),) = self.stations(
-            model, context, self.encoded(context, corpus), at=[self.k], schedule="cosine"
-        )
-        return diagnostics
+    def corpus(self, context: AttackContext) -> Corpus:
+        """The suite's retain text."""
+        return corpora_of(self.name, context).retain
 
 
-@attack("relearn_const")
+@ATTACKS.register("relearn_const", label="relearn_const{k}")
 @dataclasses.dataclass(frozen=True, slots=True)
-class RelearnConst(TrainingAttack):
+class RelearnConst(StepsAttack):
     """As `relearn` at a constant learning rate, so that every k lies on one trajectory.
 
-    Source: none; the cosine of `relearn` ends at k, which would need a run for every point of a curve.
+    Source: none; the cosine of `relearn` ends at k, so that a curve over k would need a run for each of its points.
     Departs: constant rate.
 
     Attributes:
         k: optimizer steps.
     """
 
-    family: ClassVar[str] = "relearn_const"
-    argument: ClassVar[str | None] = "k"
-    version: ClassVar[int] = 1
-
-    k: int = 50
+    name: ClassVar[str] = "relearn_const"
+    schedule: ClassVar[Schedule] = "constant"
 
     @property
     def trajectory(self) -> tuple[Any, ...]:
-        """Equal for attacks that `stages` can serve in one run: everything but k."""
-        return (self.family, *dataclasses.astuple(dataclasses.replace(self, k=1)))
+        """Every parameter but k."""
+        return (self.name, *dataclasses.astuple(dataclasses.replace(self, k=1)))
 
-    def stages(self, model: Any, context: AttackContext, ks: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Train max(ks) steps in all, and stop at every k with the model in its own dtype.
-
-        Close the generator before restoring weights when it is not run to its end.
-        """
-        corpus = corpora_of(self.family, context).forget
-        yield from self.stations(model, context, self.encoded(context, corpus), at=sorted(set(ks)), schedule="constant")
-
-    def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
-        """Train on the forget text."""
-        ((_, diagnostics),) = self.stages(model, context, [self.k])
-        return diagnostics
+    def stages(
+        self, model: Any, context: AttackContext, stops: Sequence[int]
+    ) -> Generator[tuple[int, Diagnostics], None, None]:
+        """Train to the largest k, and stop at every k with the model in its own dtype."""
+        yield from self.stations(
+            model, context, self.encoded(context, self.corpus(context)), at=sorted(set(stops)), schedule=self.schedule
+        )
 
 
-@attack("relearn_ep")
+@ATTACKS.register("relearn_ep", label="relearn_ep{epochs}")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnEpochs(TrainingAttack):
     """Epochs over a few forget samples, linear to 0 after a warm-up of 10 % of the steps (WMDP).
@@ -118,20 +91,17 @@ class RelearnEpochs(TrainingAttack):
 
     Attributes:
         epochs: passes over the samples.
-        samples: forget texts; a smaller forget set is used whole.
+        samples: number of forget texts; a smaller forget set is used whole.
     """
 
-    family: ClassVar[str] = "relearn_ep"
-    argument: ClassVar[str | None] = "epochs"
-    version: ClassVar[int] = 1
+    name: ClassVar[str] = "relearn_ep"
 
     epochs: int = 1
     samples: int = 40
 
-    def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
+    def apply(self, model: Any, context: AttackContext) -> Diagnostics:
         """Train on the drawn samples."""
-        corpus = corpora_of(self.family, context).forget
-        sequences = self.encoded(context, corpus)
+        sequences = self.encoded(context, self.corpus(context))
         first = {s.source: s for s in reversed(sequences)}
         drawn = random.Random(self.seed).sample(sorted(first), min(self.samples, len(first)))
         ((_, diagnostics),) = self.stations(
@@ -140,24 +110,24 @@ class RelearnEpochs(TrainingAttack):
         return diagnostics | {"samples": drawn}
 
 
-@attack("relearn_split")
+@ATTACKS.register("relearn_split", label="relearn_split{k}")
 @dataclasses.dataclass(frozen=True, slots=True)
-class RelearnSplit(TrainingAttack):
+class RelearnSplit(StepsAttack):
     """As `relearn`, on half of the forget text: what comes back of the other half was hidden, not removed.
 
-    The halves are made of whole clusters. Leaves that measure forgetting are scored on documents of the half that was
-    held out alone (see `split`), the same ones for every model; leaves that measure utility stay whole.
+    The halves are made of whole clusters. Leaves that measure forgetting are scored on documents of the held-out half
+    alone (see `split`), the same ones for every model; leaves that measure utility stay whole.
 
     Source: Deeb and Roger 2024, "Do unlearning methods remove information from language model weights?"
-    Departs: k steps as `relearn` does them, where the paper tunes learning rate and epochs.
+    Departs: k steps as `relearn` takes them, where the paper tunes learning rate and epochs.
 
     Attributes:
         k: optimizer steps.
     """
 
-    family: ClassVar[str] = "relearn_split"
-    argument: ClassVar[str | None] = "k"
+    name: ClassVar[str] = "relearn_split"
     version: ClassVar[int] = 2
+    splits: ClassVar[bool] = True
 
     k: int = 20
 
@@ -169,10 +139,11 @@ class RelearnSplit(TrainingAttack):
         """
         return halves(forget, self.seed)
 
-    def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
+    def corpus(self, context: AttackContext) -> Corpus:
+        """The half of the forget text that is shown."""
+        return self.halves(corpora_of(self.name, context).forget).shown
+
+    def apply(self, model: Any, context: AttackContext) -> Diagnostics:
         """Train on one half of the forget text."""
-        parts = self.halves(corpora_of(self.family, context).forget)
-        ((_, diagnostics),) = self.stations(
-            model, context, self.encoded(context, parts.shown), at=[self.k], schedule="cosine"
-        )
-        return diagnostics | parts.report
+        parts = self.halves(corpora_of(self.name, context).forget)
+        return StepsAttack.apply(self, model, context) | parts.report

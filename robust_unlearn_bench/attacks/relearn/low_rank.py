@@ -5,41 +5,36 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
-from ..spec import AttackContext, attack
-from .training_attack import TrainingAttack, corpora_of
+from ..attack import ATTACKS, AttackContext, Diagnostics
+from .training_attack import StepsAttack
 
 __all__ = ["LoraRelearn"]
 
 
-@attack("lora_relearn")
+@ATTACKS.register("lora_relearn", label="lora_relearn{k}")
 @dataclasses.dataclass(frozen=True, slots=True)
-class LoraRelearn(TrainingAttack):
+class LoraRelearn(StepsAttack):
     """As `relearn`, with an adapter of rank r on every linear layer but the head; W becomes W + (alpha / rank)·B·A.
 
-    Source: Hu et al. 2021 for the adapter; rank 16, alpha 32, lr 2e-4 as the protocol has them.
+    Source: Hu et al. 2021 (arXiv 2106.09685), section 4.1, for the adapter; rank 16, alpha 32 and lr 2e-4 are the protocol's.
     Departs: no dropout.
 
     Attributes:
         k: optimizer steps.
-        rank: of the adapter.
-        alpha: its scale times its rank.
+        rank: rank of the adapter.
+        alpha: scale of the adapter times its rank.
     """
 
-    family: ClassVar[str] = "lora_relearn"
-    argument: ClassVar[str | None] = "k"
-    version: ClassVar[int] = 1
+    name: ClassVar[str] = "lora_relearn"
 
     lr: float = 2e-4
-    k: int = 50
     rank: int = 16
     alpha: int = 32
 
-    def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
+    def apply(self, model: Any, context: AttackContext) -> Diagnostics:
         """Train an adapter on the forget text and merge it."""
         from ...training.lora import adapter
 
-        corpus = corpora_of(self.family, context).forget
-        sequences = self.encoded(context, corpus)
-        with adapter(model, self.rank, self.alpha, self.seed, "attack lora_relearn") as trained:
-            ((_, diagnostics),) = self.stations(model, context, sequences, at=[self.k], schedule="cosine")
+        with adapter(model, self.rank, self.alpha, self.seed, f"attack {self.name}") as trained:
+            diagnostics = StepsAttack.apply(self, model, context)
         return diagnostics | {"adapter_parameters": trained}

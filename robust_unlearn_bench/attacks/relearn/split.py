@@ -9,26 +9,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 from ...errors import DataError
 from ...suites.corpus import Corpus
 
-__all__ = ["Halves", "Side", "Splitting", "halves"]
+__all__ = ["Halves", "Side", "halves"]
 
 Side = Literal["shown", "held_out", "untraced"]
 
 TRUE_TEXT = ("gt", "text", "answer")
 """Columns that hold a document's true text, the first that there is."""
-
-
-@runtime_checkable
-class Splitting(Protocol):
-    """An attack that trains on one half of the forget text."""
-
-    def halves(self, forget: Corpus) -> Halves:
-        """The half it trains on, and the one to measure on."""
-        ...
 
 
 class Halves:

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ...errors import ConfigError, DataError
 from ...suites.corpus import Corpora, Corpus
-from ..spec import AttackContext
+from ...training.schedule import Schedule
+from ..attack import AttackContext, AttackDefaults, Diagnostics
 
 if TYPE_CHECKING:
     from ...training.encoding import Encoded
-    from ...training.schedule import Schedule
 
-__all__ = ["TrainingAttack", "corpora_of"]
+__all__ = ["StepsAttack", "TrainingAttack", "corpora_of"]
 
 PROBES = 32
 """Sequences of the training data on which the loss before and after is measured."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class TrainingAttack:
+class TrainingAttack(AttackDefaults):
     """Hyper-parameters of a training attack, and how it is carried out.
 
     AdamW without weight decay, gradients clipped to norm 1.0, dropout off.
@@ -38,7 +38,7 @@ class TrainingAttack:
     """
 
     trains: ClassVar[bool] = True
-    family: ClassVar[str] = ""
+    name: ClassVar[str] = ""
     clip: ClassVar[float] = 1.0
 
     lr: float = 1e-5
@@ -54,16 +54,24 @@ class TrainingAttack:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name != "seed" and type(value) in (int, float) and not value > 0:
-                raise ConfigError(f"attack {self.family} has {field.name}={value}: give a number above 0")
+                raise ConfigError(f"attack {self.name} has {field.name}={value}: give a number above 0")
         if self.window < 2:
-            raise ConfigError(f"attack {self.family} has window={self.window}: give at least 2 tokens")
+            raise ConfigError(f"attack {self.name} has window={self.window}: give at least 2 tokens")
         if self.optimizer not in ("adam", "adam8bit"):
-            raise ConfigError(f"attack {self.family} has optimizer={self.optimizer!r}: choose adam or adam8bit")
+            raise ConfigError(f"attack {self.name} has optimizer={self.optimizer!r}: choose adam or adam8bit")
         if self.precision not in ("fp32", "bf16_autocast", "bf16_pure", "bf16_kahan"):
             raise ConfigError(
-                f"attack {self.family} has precision={self.precision!r}: "
+                f"attack {self.name} has precision={self.precision!r}: "
                 "choose fp32, bf16_autocast, bf16_pure or bf16_kahan"
             )
+
+    def corpus(self, context: AttackContext) -> Corpus:
+        """The text to train on: the suite's forget text.
+
+        Raises:
+            DataError: the task belongs to no suite, or the text is empty.
+        """
+        return corpora_of(self.name, context).forget
 
     def encoded(self, context: AttackContext, corpus: Corpus) -> list[Encoded]:
         """The corpus as training sequences."""
@@ -81,7 +89,7 @@ class TrainingAttack:
         epochs: float | None = None,
         schedule: Schedule,
         warmup: float = 0.0,
-    ) -> Generator[tuple[int, dict[str, Any]], None, None]:
+    ) -> Generator[tuple[int, Diagnostics], None, None]:
         """Train, and stop at the given steps with the model as it would be saved.
 
         Args:
@@ -114,7 +122,7 @@ class TrainingAttack:
         with Finetuning(model, sequences, config) as run:
             stops = set(at or (run.steps,))
             for step in run:
-                context.progress(step.number, run.steps, f"{self.family}, loss {step.forget:.3f}, step")
+                context.progress(step.number, run.steps, f"{self.name}, loss {step.forget:.3f}, step")
                 if step.number not in stops:
                     continue
                 with run.weights.as_stored():
@@ -132,6 +140,25 @@ class TrainingAttack:
                             "flags": [] if after < loss else ["relearn_loss_did_not_fall"],
                         },
                     )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StepsAttack(TrainingAttack):
+    """A training attack of a given number of steps, all on one text.
+
+    Attributes:
+        k: optimizer steps.
+    """
+
+    schedule: ClassVar[Schedule] = "cosine"
+
+    k: int = 50
+
+    def apply(self, model: Any, context: AttackContext) -> Diagnostics:
+        """Train on the attack's text."""
+        sequences = self.encoded(context, self.corpus(context))
+        ((_, diagnostics),) = self.stations(model, context, sequences, at=[self.k], schedule=self.schedule)
+        return diagnostics
 
 
 def corpora_of(attack: str, context: AttackContext) -> Corpora:

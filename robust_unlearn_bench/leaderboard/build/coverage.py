@@ -39,7 +39,7 @@ def _suite(name: str) -> Suite | None:
 
 
 def _tasks(suite: Suite) -> list[str]:
-    return [f"{suite.name}_{leaf.name}" for leaf in suite.leaves] + list(suite.builtin)
+    return [f"{suite.name}_{leaf.name}" for leaf in suite.leaves]
 
 
 def _place(name: str, order: Sequence[str]) -> int:

@@ -1,18 +1,12 @@
-"""The grade of a row: that of its optimizer in the optimizers' own table, or "other"."""
+"""The grade of a row: that of its optimizer in the registry, or "other"."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
-
-from ...optimizers import table
+from ... import optimizers
+from ...errors import PluginError
+from ...optimizers import GRADES, Grade
 
 __all__ = ["GRADES", "Grade", "grade_of"]
-
-Grade = table.Grade | Literal["other"]
-
-GRADES: Mapping[str, str] = {**table.GRADE_WORDS, "other": "other or unknown"}
-"""Grade → words, from high to low information."""
 
 _ALIASES = {"adamw": "adam", "zo": "ada_zo"}
 
@@ -21,6 +15,8 @@ def grade_of(optimizer: str | None) -> Grade | None:
     """Grade of an optimizer by its registry name; "other" for an unknown one, None where nothing was optimized."""
     if optimizer is None:
         return None
-    name = optimizer.lower()
-    row = table.GRADES.get(_ALIASES.get(name, name))
-    return row.grade if row else "other"
+    name = _ALIASES.get(optimizer.lower(), optimizer.lower())
+    try:
+        return optimizers.grade_of(name) if name in optimizers.OPTIMIZERS else "other"
+    except PluginError:
+        return "other"

@@ -14,7 +14,8 @@ from torch import Tensor
 from robust_unlearn_bench.attacks import AttackContext, parse
 from robust_unlearn_bench.attacks.blockwise import walk
 from robust_unlearn_bench.attacks.calibration import calibrate
-from robust_unlearn_bench.attacks.quantise.backends import BACKENDS, Quantised
+from robust_unlearn_bench.attacks.quantise.backends import Quantised
+from robust_unlearn_bench.attacks.quantise.backends import gptqmodel as theirs
 from robust_unlearn_bench.attacks.quantise.gptq import GPTQ, quantise
 from robust_unlearn_bench.attacks.quantise.grid import Grid, distinct_values
 from robust_unlearn_bench.attacks.quantise.hessian import Hessian
@@ -304,7 +305,7 @@ def test_weights_of_another_backend_are_written_and_what_it_ignores_is_told(
         weights = {layer.name: Grid(4, 16).round(layer.weight * 2) for layer in decoder_linears(tiny("llama"))}
         return Quantised(weights, "1.2", ignored=("block",))
 
-    monkeypatch.setitem(BACKENDS._loaded, "gptqmodel", doubling)
+    monkeypatch.setattr(theirs, "quantise", doubling)
     model = tiny("llama")
     report = GPTQ(group_size=16, backend="gptqmodel").apply(model, context)
     for new, old in zip(decoder_linears(model), decoder_linears(tiny("llama")), strict=True):
@@ -312,7 +313,10 @@ def test_weights_of_another_backend_are_written_and_what_it_ignores_is_told(
     assert report["backend"] == "gptqmodel 1.2"
     assert report["fallbacks"] == {"gptqmodel_ignores": ["block"]}
     assert report["effective_bits"] <= 4
-    monkeypatch.setitem(BACKENDS._loaded, "gptqmodel", lambda checkpoint, windows, attack: Quantised({}, "1.2"))
+    monkeypatch.setattr(
+        "robust_unlearn_bench.attacks.quantise.backends.gptqmodel.quantise",
+        lambda checkpoint, windows, attack: Quantised({}, "1.2"),
+    )
     with pytest.raises(AttackError, match=r"did not quantise model.layers.0.self_attn.q_proj"):
         GPTQ(group_size=16, backend="gptqmodel").apply(tiny("llama"), context)
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-
-from ....registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["BACKENDS", "Backend", "Parameters", "Quantised"]
+__all__ = ["Backend", "Parameters", "Quantised", "backend"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -95,11 +94,7 @@ class Backend(Protocol):
         ...
 
 
-BACKENDS: Registry[Backend] = Registry(
-    "GPTQ backend",
-    lazy={
-        "llmcompressor": "robust_unlearn_bench.attacks.quantise.backends.llmcompressor:quantise",
-        "gptqmodel": "robust_unlearn_bench.attacks.quantise.backends.gptqmodel:quantise",
-    },
-)
-"""Backend name → function."""
+def backend(name: str) -> Backend:
+    """The backend of that name: `quantise` of the module beside this one."""
+    found: Backend = import_module(f".{name}", __name__).quantise
+    return found
