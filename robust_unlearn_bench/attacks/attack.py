@@ -108,4 +108,8 @@ ATTACKS: Registry[type[Attack]] = Registry(
     "robust_unlearn_bench.attacks",
     requires=("name", "version", "trains", "splits", "trajectory", "halves", "apply", "stages"),
 )
-"""Attack family → class. The decorator's `label` says how a user writes it: `relearn{k}_retain` numbers it by its field k."""
+"""Attack family → class. What the decorator says:
+
+    label     how a user writes the attack: `relearn{k}_retain` is numbered by its parameter k; without it, the name
+    budget    unit of that number where it is an amount of work that the attacker spends ("steps", "epochs")
+"""

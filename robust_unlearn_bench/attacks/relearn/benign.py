@@ -14,7 +14,7 @@ from .training_attack import StepsAttack
 __all__ = ["BenignFinetune"]
 
 
-@ATTACKS.register("finetune", label="finetune{k}")
+@ATTACKS.register("finetune", label="finetune{k}", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class BenignFinetune(StepsAttack):
     """As `relearn`, on general text that belongs to no suite.

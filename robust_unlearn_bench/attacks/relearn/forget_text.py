@@ -16,7 +16,7 @@ from .training_attack import StepsAttack, TrainingAttack, corpora_of
 __all__ = ["Relearn", "RelearnConst", "RelearnEpochs", "RelearnRetain", "RelearnSplit"]
 
 
-@ATTACKS.register("relearn", label="relearn{k}")
+@ATTACKS.register("relearn", label="relearn{k}", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class Relearn(StepsAttack):
     """k steps of full fine-tuning on the forget text, the learning rate falling to 0 along a cosine, without warm-up.
@@ -31,7 +31,7 @@ class Relearn(StepsAttack):
     name: ClassVar[str] = "relearn"
 
 
-@ATTACKS.register("relearn_retain", label="relearn{k}_retain")
+@ATTACKS.register("relearn_retain", label="relearn{k}_retain", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnRetain(StepsAttack):
     """As `relearn`, on the retain text: does knowledge come back that the attacker never showed?
@@ -50,7 +50,7 @@ class RelearnRetain(StepsAttack):
         return corpora_of(self.name, context).retain
 
 
-@ATTACKS.register("relearn_const", label="relearn_const{k}")
+@ATTACKS.register("relearn_const", label="relearn_const{k}", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnConst(StepsAttack):
     """As `relearn` at a constant learning rate, so that every k lies on one trajectory.
@@ -79,7 +79,7 @@ class RelearnConst(StepsAttack):
         )
 
 
-@ATTACKS.register("relearn_ep", label="relearn_ep{epochs}")
+@ATTACKS.register("relearn_ep", label="relearn_ep{epochs}", budget="epochs")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnEpochs(TrainingAttack):
     """Epochs over a few forget samples, linear to 0 after a warm-up of 10 % of the steps (WMDP).
@@ -110,7 +110,7 @@ class RelearnEpochs(TrainingAttack):
         return diagnostics | {"samples": drawn}
 
 
-@ATTACKS.register("relearn_split", label="relearn_split{k}")
+@ATTACKS.register("relearn_split", label="relearn_split{k}", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnSplit(StepsAttack):
     """As `relearn`, on half of the forget text: what comes back of the other half was hidden, not removed.

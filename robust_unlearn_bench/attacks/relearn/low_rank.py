@@ -11,7 +11,7 @@ from .training_attack import StepsAttack
 __all__ = ["LoraRelearn"]
 
 
-@ATTACKS.register("lora_relearn", label="lora_relearn{k}")
+@ATTACKS.register("lora_relearn", label="lora_relearn{k}", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class LoraRelearn(StepsAttack):
     """As `relearn`, with an adapter of rank r on every linear layer but the head; W becomes W + (alpha / rank)·B·A.
