@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from ..errors import UnknownNameError
+from ..metrics.document import Given, Reading
 from ..registry import Registry
 from .corpus import Corpora
 
-__all__ = ["SUITES", "Comparing", "Leaf", "Metric", "Request", "Source", "Suite"]
+__all__ = ["SUITES", "Comparing", "Leaf", "LeafDefaults", "Metric", "Request", "Source", "Suite"]
 
 RequestKind = Literal["generate", "token_scores", "token_cut", "loglikelihood"]
 Role = Literal["forget", "utility", "privacy", "report"]
@@ -86,6 +87,11 @@ class Leaf(Protocol):
         """Every key that `score` can return, in the order of the results table."""
         ...
 
+    @property
+    def gives(self) -> frozenset[Given]:
+        """What registered metrics of one document can read here, see `metrics.document.Reading.gives`."""
+        ...
+
     def docs(self, source: Source) -> list[dict[str, Any]]:
         """Documents in dataset order; a "cluster" key names the unit that a bootstrap resamples."""
         ...
@@ -98,9 +104,28 @@ class Leaf(Protocol):
         """The reference answer, for logs."""
         ...
 
+    def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading | None:
+        """What registered metrics of one document read; None for a leaf that gives nothing."""
+        ...
+
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
         """Per-document value of every metric, from the answers in the order of `requests`; unscored ones are None."""
         ...
+
+
+class LeafDefaults:
+    """The members of `Leaf` for leaves whose answers are no text or tokens that a registered metric could read."""
+
+    __slots__ = ()
+
+    @property
+    def gives(self) -> frozenset[Given]:
+        """Nothing."""
+        return frozenset()
+
+    def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading | None:
+        """None."""
+        return None
 
 
 @runtime_checkable
