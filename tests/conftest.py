@@ -121,9 +121,11 @@ def mirror(tmp_path: Path) -> Path:
         write(f"{corpus}/verbmem/forget.json", [{"prompt": f"Chapter {i}. ", "gt": f"It was {i}."} for i in range(3)])
         for split in ("forget", "holdout", "retain1", "retain2"):
             write(f"{corpus}/raw/{split}.json", [f"{corpus} {split} text {i}" for i in range(5)])
-    for kind in ("scal", "sust"):
-        for fold in range(1, 5):
-            write(f"news/{kind}/forget_{fold}.json", [f"news {kind} {fold}"] * fold)
+    folds = [[f"news forget text {i}" for i in range(5)]]  # the first is raw/forget
+    folds += [[f"news fold {k} text {i} was found in the iron tower" for i in range(5)] for k in (2, 3, 4)]
+    for k in range(1, 5):
+        write(f"news/sust/forget_{k}.json", folds[k - 1])
+        write(f"news/scal/forget_{k}.json", [text for fold in folds[:k] for text in fold])
 
     for split in ("forget01", "forget05", "forget10", "retain99", "retain95", "retain90", "holdout10"):
         write(f"tofu/{split}.json", books(split, 3))

@@ -13,6 +13,11 @@ SUITES: Registry[Suite] = Registry(
     lazy={
         "muse_books": "robust_unlearn_bench.suites.muse:MUSE_BOOKS",
         "muse_news": "robust_unlearn_bench.suites.muse:MUSE_NEWS",
+        **{
+            f"muse_news_{kind}{k}": f"robust_unlearn_bench.suites.muse_folds:MUSE_NEWS_{kind.upper()}{k}"
+            for kind in ("scal", "sust")
+            for k in (1, 2, 3, 4)
+        },
         "tofu_forget01": "robust_unlearn_bench.suites.tofu:TOFU_FORGET01",
         "tofu_forget05": "robust_unlearn_bench.suites.tofu:TOFU_FORGET05",
         "tofu_forget10": "robust_unlearn_bench.suites.tofu:TOFU_FORGET10",

@@ -9,6 +9,7 @@ A "cluster" column names the unit that a bootstrap resamples; without one each r
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +24,15 @@ __all__ = ["Extraction", "KnowMem", "VerbMem"]
 STOPS = ("\n\n", "\nQuestion", "Question:")
 """A knowledge answer ends before the first of these."""
 
+Passages = Callable[[Source], list[dict[str, Any]]]
+"""Documents with "prompt", "gt" (its true continuation) and "cluster"."""
+
+
+def _forget_passages(source: Source) -> list[dict[str, Any]]:
+    """Rows of verbmem/forget."""
+    rows = fetch(source, "verbmem", "forget", prompt=str, gt=str)
+    return [{"cluster": f"forget-{i}", **row} for i, row in enumerate(rows)]
+
 
 @dataclass(frozen=True, slots=True)
 class VerbMem:
@@ -30,16 +40,19 @@ class VerbMem:
 
     Prompt: the passage as it is. Answer: at most 128 new tokens, no stop string. Reference: the true continuation,
     tokenised with the tokenizer's special tokens, cut to 128 ids, decoded. Score: ROUGE-L F1, no stemmer.
+
+    Attributes:
+        passages: source → passages; by default the rows of verbmem/forget.
     """
 
     name: str = "verbmem"
     tokens: int = 128
     metrics: tuple[Metric, ...] = (Metric("rougeL_f1", mean, False, "more_knowledge", "forget"),)
+    passages: Passages = _forget_passages
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
-        """Rows of verbmem/forget."""
-        rows = fetch(source, "verbmem", "forget", prompt=str, gt=str)
-        return [{"cluster": f"forget-{i}", **row} for i, row in enumerate(rows)]
+        """The passages."""
+        return self.passages(source)
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
         """The continuation, and the reference cut by the model's own tokenizer."""
@@ -125,6 +138,9 @@ class Extraction:
     """How much of a forget passage can be extracted by prompting with its beginning?
 
     One teacher-forced pass over the true continuation of the VerbMem prompt.
+
+    Attributes:
+        passages: source → passages; by default the rows of verbmem/forget.
     """
 
     name: str = "extraction"
@@ -133,10 +149,11 @@ class Extraction:
         Metric("em", mean, False, "more_knowledge", "report"),
         Metric("es_ou", mean, False, "more_knowledge", "report"),
     )
+    passages: Passages = _forget_passages
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
-        """Rows of verbmem/forget."""
-        return VerbMem().docs(source)
+        """The passages."""
+        return self.passages(source)
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
         """Greedy match of every token of the continuation."""

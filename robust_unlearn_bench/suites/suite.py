@@ -137,6 +137,8 @@ class Suite:
         dataset: where the rows live, for messages ("muse-bench/MUSE-Books").
         extra: leaves that are in no group, because their data are not everywhere.
         builtin: lm-eval's own tasks that belong to the suite (scored by lm-eval, put under our attacks).
+        series: the group of all unattacked suites that measure successive stages of one criterion
+            ("muse_news_scal"), or "". Leaves of such suites bear no tag, because their data are not in every mirror.
     """
 
     name: str
@@ -150,6 +152,7 @@ class Suite:
     dataset: str = ""
     extra: tuple[Leaf, ...] = ()
     builtin: tuple[str, ...] = ()
+    series: str = ""
 
     def leaf(self, name: str) -> Leaf:
         """The leaf of that name.
