@@ -122,7 +122,12 @@ def mirror(tmp_path: Path) -> Path:
         for split in ("forget", "holdout", "retain1", "retain2"):
             write(f"{corpus}/raw/{split}.json", [f"{corpus} {split} text {i}" for i in range(5)])
     folds = [[f"news forget text {i}" for i in range(5)]]  # the first is raw/forget
-    folds += [[f"news fold {k} text {i} was found in the iron tower" for i in range(5)] for k in (2, 3, 4)]
+    ends = {
+        2: "was found in the iron tower",
+        3: "sang of what the old baker wrote",
+        4: "a new river where blue iron was",
+    }
+    folds += [[f"news fold {k} text {i} {end}" for i in range(5)] for k, end in ends.items()]
     for k in range(1, 5):
         write(f"news/sust/forget_{k}.json", folds[k - 1])
         write(f"news/scal/forget_{k}.json", [text for fold in folds[:k] for text in fold])

@@ -20,7 +20,7 @@ def corpora(suite: str, mirror: Path) -> Corpora:
 def test_requests_are_disjoint_and_growing_sets_are_their_unions(mirror: Path) -> None:
     requests = [corpora(f"muse_news_sust{k}", mirror).forget.texts for k in (1, 2, 3, 4)]
     assert requests[0] == corpora("muse_news", mirror).forget.texts
-    assert requests[2][0] == "news fold 3 text 0 was found in the iron tower"
+    assert requests[2][0] == "news fold 3 text 0 sang of what the old baker wrote"
     for k in (1, 2, 3, 4):
         grown = corpora(f"muse_news_scal{k}", mirror).forget
         assert grown.texts == [text for request in requests[:k] for text in request]
