@@ -11,6 +11,8 @@ from typing import Any
 
 from ..errors import ConfigError, ModelError, UnknownNameError
 from ..paths import installed_tasks_dir, tasks_dir
+from ..suites import SUITES
+from .task_yaml import clean_group
 
 __all__ = ["evaluate", "write_groups"]
 
@@ -89,7 +91,7 @@ def evaluate(
     Args:
         model: lm-eval model type ("hf", …).
         model_args: lm-eval model arguments.
-        tasks: task or group names.
+        tasks: task or group names; a suite's name means that suite, also where lm-eval has a task of that name.
         attacks: put every task under each of these; empty means the tasks' own.
         suite: whose text the attacks of lm-eval's own tasks use.
         out: folder for `results_*.json` and `samples_*.jsonl`.
@@ -111,6 +113,7 @@ def evaluate(
     from lm_eval.loggers import EvaluationTracker
     from lm_eval.utils import simple_parse_args_string
 
+    tasks = [clean_group(name) if name in SUITES else name for name in tasks]
     arguments = simple_parse_args_string(model_args) if isinstance(model_args, str) else dict(model_args)
     _refuse_unknown(arguments.get("dtype"), device)
     _refuse_absent(arguments)

@@ -24,6 +24,7 @@ from lm_eval.api.task import ConfigurableTask
 from .. import __version__
 from ..errors import ConfigError
 from ..suites import SUITES, Leaf, Metric, Suite
+from ..suites.more_metrics import MoreMetrics
 from ..suites.suite import Comparing
 from .plan import plan_attack
 from .session import AttackSession, Tag
@@ -115,6 +116,9 @@ class LeafTask(AttackedTask):
         self.leaf: Leaf = suite.leaf(str(own["leaf"]))
         if (reference := (config.get("metadata") or {}).get("reference")) and isinstance(self.leaf, Comparing):
             self.leaf = self.leaf.against(str(reference))
+        self._refuse = self.leaf.refuse if isinstance(self.leaf, Comparing) else lambda fingerprint: None
+        if more := (config.get("metadata") or {}).get("metrics"):
+            self.leaf = MoreMetrics(self.leaf, [more] if isinstance(more, str) else list(more))
         config.setdefault("output_type", "generate_until")
         config.setdefault("test_split", "test")
         config["num_fewshot"] = 0
@@ -179,8 +183,8 @@ class LeafTask(AttackedTask):
         """Per-document values of every metric."""
         if "bypass" in self._metric_fn_list:  # --predict_only
             return {"bypass": None}
-        if self.plan.spec.is_none and isinstance(self.leaf, Comparing):
-            self.leaf.refuse(str((self.plan.report.get("model") or {}).get("fingerprint") or ""))
+        if self.plan.spec.is_none:
+            self._refuse(str((self.plan.report.get("model") or {}).get("fingerprint") or ""))
         if not self._scored(doc):
             return dict.fromkeys(self._metric_fn_list)
         values = self.leaf.score(doc, results)

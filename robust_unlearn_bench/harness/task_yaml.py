@@ -8,6 +8,7 @@ python -m robust_unlearn_bench.harness.task_yaml --write
 <suite>_robust        the standard attacks, unattacked first
 <suite>_curve         relearning, looked at as it goes
 nano_robust           the robust groups of all nano suites
+muse_news_scal, …     the unattacked groups of all suites of a series
 utility…              three of lm-eval's own tasks, put under our attacks
 """
 
@@ -42,11 +43,15 @@ def clean_group(suite: str) -> str:
 
 
 def task_files(suites: Iterable[str]) -> dict[str, str]:
-    """Path below tasks/ → content, for these suites, the nano suites together, and the utility tasks."""
+    """Path below tasks/ → content, for these suites, the nano suites and each series together, and the utility tasks."""
     files: dict[str, str] = {}
     names = list(suites)
+    series: dict[str, list[str]] = {}
     for name in names:
         files.update(_suite_files(SUITES[name]))
+        if SUITES[name].series:
+            series.setdefault(SUITES[name].series, []).append(clean_group(name))
+    files.update({f"{_family(name)}/{name}.yaml": _group(name, members) for name, members in series.items()})
     nano = [f"{name}_robust" for name in names if name.startswith("nano_")]
     if nano:
         files["nano/nano_robust.yaml"] = _group("nano_robust", nano)
@@ -54,8 +59,12 @@ def task_files(suites: Iterable[str]) -> dict[str, str]:
     return files
 
 
+def _family(name: str) -> str:
+    return name.partition("_")[0]
+
+
 def _suite_files(suite: Suite) -> dict[str, str]:
-    folder = f"{suite.name.partition('_')[0]}/{suite.name}"
+    folder = f"{_family(suite.name)}/{suite.name}"
     leaves = [f"{suite.name}_{leaf.name}" for leaf in suite.leaves]
     files = {f"{folder}/{leaf.name}.yaml": _leaf(suite, leaf) for leaf in (*suite.leaves, *suite.extra)}
     groups = {"none": clean_group(suite.name)}
@@ -71,7 +80,7 @@ def _suite_files(suite: Suite) -> dict[str, str]:
 
 
 def _leaf(suite: Suite, leaf: Leaf) -> str:
-    family = suite.name.partition("_")[0]
+    tagged = leaf in suite.leaves and not suite.series
     return _yaml(
         {
             "task": f"{suite.name}_{leaf.name}",
@@ -80,7 +89,7 @@ def _leaf(suite: Suite, leaf: Leaf) -> str:
             "leaf": leaf.name,
             "output_type": "loglikelihood" if isinstance(leaf, SCORED) else "generate_until",
             **({"dataset_path": suite.dataset} if suite.dataset else {}),
-            **({"tag": ["unlearning", f"unlearning_{family}"]} if leaf in suite.leaves else {}),
+            **({"tag": ["unlearning", f"unlearning_{_family(suite.name)}"]} if tagged else {}),
             "metadata": {"version": float(suite.version)},
         }
     )

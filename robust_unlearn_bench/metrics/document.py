@@ -5,9 +5,9 @@ lm_eval --tasks muse_books_extraction --metadata '{"metrics": ["em", "prob"]}' â
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ..registry import Registry
 
@@ -35,6 +35,18 @@ class Reading:
     greedy: Sequence[bool] | None = None
     mean: Sequence[float] | None = None
     std: Sequence[float] | None = None
+
+    @classmethod
+    def scored(cls, reference: str, answer: Mapping[str, Any], output: str | None = None) -> Reading:
+        """The reading of a true text whose tokens were scored.
+
+        Args:
+            reference: the true text.
+            answer: what a `token_scores` request answers, see `harness.token_requests`.
+            output: the text that the model wrote in its place.
+        """
+        tokens = {key: answer[key] for key in ("logprobs", "greedy", "mean", "std") if key in answer}
+        return cls(reference, output, **tokens)
 
     @property
     def gives(self) -> frozenset[Given]:

@@ -163,6 +163,8 @@ class Suite:
         attack_defaults: attack family → parameters that this suite sets unless the user does.
         dataset: where the rows live, for messages ("muse-bench/MUSE-Books").
         extra: leaves that are in no group, because their data are not everywhere.
+        series: the group of all unattacked suites that measure successive stages of one criterion
+            ("muse_news_scal"), or "". Leaves of such suites bear no tag, because their data are not in every mirror.
     """
 
     name: str
@@ -175,6 +177,7 @@ class Suite:
     attack_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     dataset: str = ""
     extra: tuple[Leaf, ...] = ()
+    series: str = ""
 
     def leaf(self, name: str) -> Leaf:
         """The leaf of that name.

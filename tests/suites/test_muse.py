@@ -8,7 +8,6 @@ import pytest
 
 from robust_unlearn_bench.errors import DataError
 from robust_unlearn_bench.suites import SUITES
-from robust_unlearn_bench.suites.muse import fold
 
 SUITE_NAMES = ["muse_books", "muse_news"]
 
@@ -96,12 +95,6 @@ def test_corpora_are_the_text_that_muse_gives_to_unlearners(mirror: Path) -> Non
     assert corpora.retain.texts == [f"news retain1 text {i}" for i in range(5)]
     assert corpora.forget.name == "muse_news/forget"
     assert {example.prompt for example in corpora.forget.examples} == {""}
-
-
-def test_folds_of_the_unlearning_requests(mirror: Path) -> None:
-    source = SUITES["muse_news"].source(str(mirror))
-    assert fold(source, "scal", 3).texts == ["news scal 3"] * 3
-    assert fold(source, "sust", 4).name == "muse_news/sust/4"
 
 
 def test_raw_text_may_be_one_plain_file(mirror: Path) -> None:
