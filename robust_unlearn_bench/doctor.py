@@ -39,6 +39,7 @@ def examine(hub_timeout: float = 3.0) -> list[Check]:
         _python,
         _packages,
         _tasks,
+        _plugins,
         _device,
         lambda: _hub(hub_timeout),
         _data,
@@ -115,6 +116,24 @@ def _tasks() -> Iterator[Check]:
             f"the copies inside lm-eval differ from {source}",
             "pip install --no-deps -e .   (an editable install copies the YAML once)",
         )
+
+
+def _plugins() -> Iterator[Check]:
+    """What other distributions bring, and what of it cannot be used."""
+    from .attacks import ATTACKS
+    from .metrics.document import METRICS
+    from .objectives import OBJECTIVES, RETAIN_LOSSES
+    from .optimizers import OPTIMIZERS
+    from .registry import BUILT_IN
+    from .suites import SUITES
+
+    for registry in (ATTACKS, METRICS, OBJECTIVES, OPTIMIZERS, RETAIN_LOSSES, SUITES):
+        problems = registry.problems()
+        for name in registry:
+            if (origin := registry.origin(name)) != BUILT_IN and not any(f"{name!r} of" in said for said in problems):
+                yield Check(f"{registry.kind} {name}", "ok", origin)
+        for sentence in problems:
+            yield Check("plug-in", "problem", sentence, "mend or uninstall that distribution; everything else works")
 
 
 def _device() -> Iterator[Check]:

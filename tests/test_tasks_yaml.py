@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from robust_unlearn_bench.harness.task_yaml import UTILITY, clean_group, task_files, write
+from robust_unlearn_bench.harness.task_yaml import UTILITY, task_files, utility_files, write
 from robust_unlearn_bench.suites import SUITES
 
 WITH_MIRROR = [name for name in SUITES if not name.startswith("nano_")]
@@ -24,7 +24,7 @@ def ours() -> Any:
 
 
 def test_in_sync_with_the_suites(root: Path) -> None:
-    assert write(root / "tasks", task_files(SUITES), check=True) == []
+    assert write(root / "tasks", {**task_files(SUITES), **utility_files()}, check=True) == []
 
 
 def test_write_repairs_what_check_finds(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_write_repairs_what_check_finds(tmp_path: Path) -> None:
 
 
 def test_every_file_is_read_by_lm_eval(ours: Any) -> None:
-    assert len(ours.all_subtasks) + len(ours.all_groups) == len(task_files(SUITES))
+    assert len(ours.all_subtasks) + len(ours.all_groups) == len({**task_files(SUITES), **utility_files()})
 
 
 def test_no_group_bears_the_final_name_of_a_leaf(ours: Any) -> None:
@@ -69,7 +69,7 @@ def test_the_robust_group_loads_every_leaf_under_every_attack(
         assert task.task_name == name
         assert len(task.eval_docs) > 0
     assert list(loaded["group_map"][f"{suite}_robust"]) == [
-        clean_group(suite) if attack == "none" else f"{suite}__{attack}" for attack in SUITES[suite].attacks
+        SUITES[suite].clean_group if attack == "none" else f"{suite}__{attack}" for attack in SUITES[suite].attacks
     ]
 
 

@@ -19,17 +19,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..registry import BUILT_IN
 from ..suites import SUITES, Leaf, Suite
-from ..suites.choice import MultipleChoice
-from ..suites.muse_leaves import Extraction
-from ..suites.privleak import PrivLeak, TofuPrivLeak
 
-__all__ = ["clean_group", "task_files", "write"]
+__all__ = ["task_files", "utility_files", "write", "write_files"]
 
 NOTE = "# Written by `python -m robust_unlearn_bench.harness.task_yaml --write` from the suites; edit those.\n"
-
-SCORED = (PrivLeak, TofuPrivLeak, Extraction, MultipleChoice)
-"""Leaves whose documents are only scored; `lm_eval ls tasks` shows the difference."""
 
 CLASSES = "!function robust_unlearn_bench.harness.task."
 
@@ -37,25 +32,23 @@ UTILITY = ("truthfulqa_mc2", "hellaswag", "arc_challenge")
 """lm-eval's own tasks whose mean accuracy the founding paper reports as general utility."""
 
 
-def clean_group(suite: str) -> str:
-    """Name of the group that runs a suite without attack."""
-    return f"{suite}__none" if suite.startswith("wmdp_") else suite
-
-
 def task_files(suites: Iterable[str]) -> dict[str, str]:
-    """Path below tasks/ → content, for these suites, the nano suites and each series together, and the utility tasks."""
+    """Task YAML of some suites: path → content.
+
+    Args:
+        suites: names; suites that come with the package and those of one series also get a group together.
+    """
     files: dict[str, str] = {}
     names = list(suites)
     series: dict[str, list[str]] = {}
     for name in names:
         files.update(_suite_files(SUITES[name]))
         if SUITES[name].series:
-            series.setdefault(SUITES[name].series, []).append(clean_group(name))
+            series.setdefault(SUITES[name].series, []).append(SUITES[name].clean_group)
     files.update({f"{_family(name)}/{name}.yaml": _group(name, members) for name, members in series.items()})
-    nano = [f"{name}_robust" for name in names if name.startswith("nano_")]
-    if nano:
-        files["nano/nano_robust.yaml"] = _group("nano_robust", nano)
-    files.update(_utility_files())
+    embedded = [f"{name}_robust" for name in names if SUITES[name].embedded]
+    if embedded:
+        files["nano/nano_robust.yaml"] = _group("nano_robust", embedded)
     return files
 
 
@@ -67,7 +60,7 @@ def _suite_files(suite: Suite) -> dict[str, str]:
     folder = f"{_family(suite.name)}/{suite.name}"
     leaves = [f"{suite.name}_{leaf.name}" for leaf in suite.leaves]
     files = {f"{folder}/{leaf.name}.yaml": _leaf(suite, leaf) for leaf in (*suite.leaves, *suite.extra)}
-    groups = {"none": clean_group(suite.name)}
+    groups = {"none": suite.clean_group}
     files[f"{folder}/{suite.name}.yaml"] = _group(groups["none"], leaves)
     for attack in dict.fromkeys((*suite.attacks, *suite.curve)):
         if attack != "none":
@@ -87,7 +80,7 @@ def _leaf(suite: Suite, leaf: Leaf) -> str:
             "class": f"{CLASSES}LeafTask",
             "suite": suite.name,
             "leaf": leaf.name,
-            "output_type": "loglikelihood" if isinstance(leaf, SCORED) else "generate_until",
+            "output_type": "generate_until" if "output" in leaf.gives else "loglikelihood",
             **({"dataset_path": suite.dataset} if suite.dataset else {}),
             **({"tag": ["unlearning", f"unlearning_{_family(suite.name)}"]} if tagged else {}),
             "metadata": {"version": float(suite.version)},
@@ -100,7 +93,8 @@ def _group(name: str, members: Sequence[Any], attack: str | None = None, **more:
     return _yaml({"group": name, **told, "task": members, **more, "metadata": {"version": 1.0}})
 
 
-def _utility_files() -> dict[str, str]:
+def utility_files() -> dict[str, str]:
+    """Three of lm-eval's own tasks as a group, unattacked and quantised."""
     members = [{"task": task, "class": f"{CLASSES}AttackedTask"} for task in UTILITY]
     mean = [{"metric": "acc", "aggregation": "mean", "weight_by_size": False}]
     return {
@@ -126,6 +120,13 @@ def _inline(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def write_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files, path below the folder → content; whatever else the folder holds stays."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
 def write(folder: Path, files: Mapping[str, str], *, check: bool) -> list[str]:
     """Bring the YAML in a folder up to date, or only look.
 
@@ -142,9 +143,8 @@ def write(folder: Path, files: Mapping[str, str], *, check: bool) -> list[str]:
     for name, text in files.items():
         if name not in present or present[name].read_text(encoding="utf-8") != text:
             told.append(f"{name} {'is out of date' if name in present else 'is missing'}")
-            if not check:
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_text(text, encoding="utf-8")
+    if not check:
+        write_files(folder, files)
     for name in sorted(present.keys() - files.keys()):
         told.append(f"{name} belongs to no suite")
         if not check:
@@ -159,7 +159,8 @@ def _main(arguments: Sequence[str]) -> int:
     from ..paths import tasks_dir
 
     check = arguments[0] == "--check"
-    told = write(tasks_dir(), task_files(SUITES), check=check)
+    built_in = [name for name in SUITES if SUITES.origin(name) == BUILT_IN]
+    told = write(tasks_dir(), {**task_files(built_in), **utility_files()}, check=check)
     print("\n".join(told) or "tasks/ is up to date")
     return 1 if told and check else 0
 

@@ -162,6 +162,8 @@ class Suite:
         curve: the attacks of `<name>_curve`.
         attack_defaults: attack family → parameters that this suite sets unless the user does.
         dataset: where the rows live, for messages ("muse-bench/MUSE-Books").
+        embedded: whether data and models come with the package, so that controls can be trained on the spot.
+        clean: name of the group that runs the suite unattacked; "" for the suite's own name.
         extra: leaves that are in no group, because their data are not everywhere.
         series: the group of all unattacked suites that measure successive stages of one criterion
             ("muse_news_scal"), or "". Leaves of such suites bear no tag, because their data are not in every mirror.
@@ -176,8 +178,15 @@ class Suite:
     curve: tuple[str, ...] = ()
     attack_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     dataset: str = ""
+    embedded: bool = False
+    clean: str = ""
     extra: tuple[Leaf, ...] = ()
     series: str = ""
+
+    @property
+    def clean_group(self) -> str:
+        """Name of the group that runs the suite unattacked."""
+        return self.clean or self.name
 
     def leaf(self, name: str) -> Leaf:
         """The leaf of that name.

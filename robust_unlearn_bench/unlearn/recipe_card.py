@@ -9,7 +9,7 @@ from typing import Any
 from ..objectives import Objective
 from ..optimizers import GRADES, grade_of
 from ..paths import baselines_dir
-from .recipe import Recipe, load_recipe, recipe_names
+from .recipe import Recipe, load_recipe, recipe_files
 
 __all__ = ["recipe_card", "write_cards"]
 
@@ -85,11 +85,11 @@ def _tuning(recipe: Recipe) -> list[str]:
 
 
 def write_cards() -> int:
-    """Write the card beside every recipe; returns how many there are."""
-    for name in recipe_names():
-        path = baselines_dir() / f"{name}.md"
-        path.write_text(recipe_card(name, load_recipe(name)), encoding="utf-8")
-    return len(recipe_names())
+    """Write the card beside every recipe of this package; returns how many there are."""
+    ours = {name: path for name, path in recipe_files().items() if path.is_relative_to(baselines_dir())}
+    for name, path in ours.items():
+        path.with_suffix(".md").write_text(recipe_card(name, load_recipe(name)), encoding="utf-8")
+    return len(ours)
 
 
 if __name__ == "__main__":

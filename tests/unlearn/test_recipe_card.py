@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from robust_unlearn_bench.paths import baselines_dir
-from robust_unlearn_bench.unlearn import load_recipe, recipe_names
+from robust_unlearn_bench.unlearn import load_recipe, recipe_files
 from robust_unlearn_bench.unlearn.recipe_card import recipe_card
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", recipe_files())
 def test_card_is_in_sync(name: str) -> None:
     path = baselines_dir() / f"{name}.md"
     assert path.is_file(), "run python -m robust_unlearn_bench.unlearn.recipe_card"
@@ -18,7 +18,7 @@ def test_card_is_in_sync(name: str) -> None:
 
 def test_no_card_without_a_recipe() -> None:
     cards = {p.relative_to(baselines_dir()).with_suffix("").as_posix() for p in baselines_dir().glob("*/*.md")}
-    assert cards == set(recipe_names())
+    assert cards == set(recipe_files())
 
 
 def test_what_a_reader_finds() -> None:
