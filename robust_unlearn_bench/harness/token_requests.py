@@ -27,6 +27,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 
 from ..errors import ModelError
+from ..models.weights import out_of_memory
 
 __all__ = ["KINDS", "answer"]
 
@@ -313,12 +314,14 @@ def _batches(rows: Sequence[T], lengths: Sequence[int], lm: Any) -> Iterator[lis
 def _with_oom_halving(
     step: Callable[[Sequence[T]], list[tuple[int, dict[str, Any]]]], rows: Sequence[T]
 ) -> list[tuple[int, dict[str, Any]]]:
-    """Run a batch; when the device has too little memory for it, run its halves."""
+    """Run a batch; when memory does not suffice for it, run its halves."""
     try:
         return step(rows)
-    except torch.cuda.OutOfMemoryError:
-        if len(rows) == 1:
+    except (RuntimeError, MemoryError) as error:
+        if len(rows) == 1 or not out_of_memory(error):
             raise
+    # Only here, outside `except`, is the traceback gone that held the tensors of the failed batch.
+    if torch.cuda.is_available():
         torch.cuda.empty_cache()
-        half = len(rows) // 2
-        return _with_oom_halving(step, rows[:half]) + _with_oom_halving(step, rows[half:])
+    half = len(rows) // 2
+    return _with_oom_halving(step, rows[:half]) + _with_oom_halving(step, rows[half:])
