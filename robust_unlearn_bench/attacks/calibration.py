@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import DataError, UnknownNameError
 from ..suites.corpus import Corpus
-from .spec import AttackContext
+from .spec import NAME_A_SUITE, AttackContext
 
 __all__ = ["Calibration", "CalibrationText", "calibrate", "check_text", "probe"]
 
@@ -110,7 +110,9 @@ def _corpus(context: AttackContext, text: CalibrationText) -> Corpus:
     if text == "general" or (context.corpora is None and text == "retain"):
         return context.general
     if context.corpora is None:
-        raise DataError("calibration=forget needs a suite with forget text, and this task belongs to none")
+        raise DataError(
+            f"calibration=forget needs a suite with forget text, and this task belongs to none: {NAME_A_SUITE}"
+        )
     return context.corpora.forget if text == "forget" else context.corpora.retain
 
 

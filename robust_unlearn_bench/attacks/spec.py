@@ -93,6 +93,9 @@ ATTACKS: Registry[type[Attack]] = Registry(
 )
 """Attack family → class."""
 
+NAME_A_SUITE = "name one (`suite: muse_books` beside the attack in the task's YAML, `--suite muse_books` of rub eval and rub attack)"
+"""What to do where an attack needs the text of a suite, as the end of a sentence."""
+
 C = TypeVar("C")
 
 

@@ -71,7 +71,7 @@ GRADES: Mapping[str, Graded] = {
     "muon": Graded("first", "w −= η·orthogonalised m", 4, 0, True, _BACKPROPAGATION),
     "sgd": Graded("first", "w −= η·g", 0, 0, True, _BACKPROPAGATION),
     "adam": Graded("first", "w −= η·m̂ / (√v̂ + ε)", 8, 0, True, _BACKPROPAGATION),
-    "adam8bit": Graded("compressed", "Adam, m and v in 8 bits", 2.06, 0, True, _BACKPROPAGATION, "bitsandbytes"),
+    "adam8bit": Graded("compressed", "Adam, m and v in 8 bits", 2.06, 0, True, _BACKPROPAGATION),
     "adam_q8update": Graded("compressed", "w −= η·Q8(m̂ / (√v̂ + ε))", 8, 0, True, _BACKPROPAGATION),
     "signadam": Graded("compressed", "w −= η·sign(m)", 4, 0, True, _BACKPROPAGATION),
     "signsgd": Graded("compressed", "w −= η·sign(g)", 0, 0, True, _BACKPROPAGATION),

@@ -89,6 +89,22 @@ def test_a_builtin_task_goes_under_an_attack_by_four_lines_of_yaml(tiny_lm, fold
     assert results["results"]["local_choice__half"]["acc,none"] == by_hand
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        FOUR_LINES.replace("attack: half", "attack: half, suite: nano_books"),
+        FOUR_LINES.replace("task:\n", "suite: nano_books\ntask:\n", 1),
+    ],
+    ids=["child", "group"],
+)
+def test_a_suite_is_named_beside_the_attack(tiny_lm, folder, text):
+    (folder / "half.yaml").write_text(text)
+    results = run(tiny_lm(), ["local__half"], folder)
+    ours = results["configs"]["local_choice__half"]["metadata"]["robust_unlearn_bench"]
+    assert ours["suite"] == "nano_books"
+    assert set(ours["data"]) == {"forget", "retain"}
+
+
 def test_the_attack_and_its_diagnostics_are_in_the_results_file(tiny_lm, folder):
     results = run(tiny_lm(), ["local__half"], folder)
     ours = results["configs"]["local_choice__half"]["metadata"]["robust_unlearn_bench"]
