@@ -74,9 +74,30 @@ class AttackedTask(ConfigurableTask):  # type: ignore[misc]  # lm-eval is untype
         """`muse_books_verbmem`, or `muse_books_verbmem__gptq4` under an attack."""
         return self._base_name if self.plan.spec.is_none else f"{self._base_name}__{self.plan.name}"
 
-    def build_all_requests(self, **kwargs: Any) -> None:
-        """Build lm-eval's requests, then tag them; after its request cache, which knows nothing of attacks."""
-        super().build_all_requests(**kwargs)
+    def build_all_requests(
+        self, *, limit: int | None = None, samples: list[int] | None = None, world_size: int = 1, **kwargs: Any
+    ) -> None:
+        """Build lm-eval's requests, then tag them; after its request cache, which knows nothing of attacks.
+
+        Args:
+            limit: as lm-eval's.
+            samples: as lm-eval's.
+            world_size: number of processes that share the documents.
+            **kwargs: lm-eval's other arguments, `rank` among them.
+
+        Raises:
+            ConfigError: fewer documents than processes; on every rank, because the others would wait without end for
+                one that has nothing to ask.
+        """
+        share = {"limit": limit, "samples": samples, "world_size": world_size}
+        if world_size > 1:
+            count = sum(1 for _ in self.doc_iterator(limit=limit, samples=samples))
+            if count < world_size:
+                raise ConfigError(
+                    f"task {self.task_name} has {count} document{'s' * (count != 1)} for {world_size} processes, and "
+                    "each needs one: start fewer processes, or leave the task out"
+                )
+        super().build_all_requests(**share, **kwargs)
         for instance in self._instances:
             instance.rub = Tag(self.plan, self._kind(instance))
             instance.request_type = REQUEST

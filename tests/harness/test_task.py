@@ -125,6 +125,20 @@ def test_lm_eval_s_options_keep_working(tiny_lm, folder, options):
     assert results["n-samples"]["local_choice__half"]["effective"] == wanted
 
 
+@pytest.mark.parametrize("rank", [0, 1, 2])
+@pytest.mark.parametrize("options", [{"limit": 2}, {"samples": [1, 3]}])
+def test_fewer_documents_than_processes_are_refused_on_every_rank(folder, rank, options):
+    from lm_eval.tasks import TaskManager, get_task_dict
+
+    manager = TaskManager(include_path=str(folder), include_defaults=False)
+    ((_, children),) = get_task_dict(["local__half"], manager).items()
+    (task,) = children.values()
+    with pytest.raises(ConfigError, match="local_choice__half has 2 documents for 3 processes, and each needs one"):
+        task.build_all_requests(rank=rank, world_size=3, **options)
+    task.build_all_requests(rank=min(rank, 1), world_size=2, **options)
+    assert task.instances
+
+
 def test_predict_only_logs_the_attacked_answers(tiny_lm, folder):
     samples = run(tiny_lm(), ["local__half"], folder, predict_only=True)["samples"]["local_choice__half"]
     assert [len(sample["resps"]) for sample in samples] == [4] * len(QUESTIONS)
