@@ -216,6 +216,26 @@ def test_a_statistic_at_its_bound_has_no_standard_error():
 
     (auc,) = (metric for metric in SUITES["nano_books"].leaf("privleak").metrics if metric.name == "auc_min40")
     values = [{side: float(i + shift)} for side, shift in (("forget", 0), ("holdout", 100)) for i in range(20)]
-    aggregation = Aggregation(auc)
+    aggregation = Aggregation(auc, [f"{side}-{i}" for side in ("forget", "holdout") for i in range(20)])
     assert aggregation(values) == 0.0
     assert aggregation.stderr(values) == "N/A"
+
+
+@pytest.mark.parametrize(
+    ("world_size", "options"), [(1, {}), (3, {}), (2, {"limit": 8}), (3, {"samples": [1, 5, 6, 9]})]
+)
+def test_errors_are_of_clusters_in_the_order_in_which_ranks_are_joined(world_size, options):
+    from lm_eval.tasks import TaskManager, get_task_dict
+
+    from robust_unlearn_bench.paths import tasks_dir
+
+    manager = TaskManager(include_path=str(tasks_dir()), include_defaults=False)
+    (task,) = get_task_dict(["nano_tofu_forget"], manager).values()
+    joined = []
+    for rank in range(world_size):
+        task.build_all_requests(rank=rank, world_size=world_size, **options)
+        documents = dict.fromkeys(instance.doc_id for instance in task.instances)
+        docs = {instance.doc_id: instance.doc for instance in task.instances}
+        joined += [docs[i]["cluster"] for i in documents]
+    assert task.aggregation()["prob"].clusters == joined
+    assert len(set(joined)) < len(joined)
