@@ -24,7 +24,7 @@ from ..errors import ConfigError, UnknownNameError
 from ..registry import Registry
 from ..suites.corpus import Corpora, Corpus
 
-__all__ = ["ATTACKS", "Attack", "AttackContext", "AttackSpec", "attack", "parse"]
+__all__ = ["ATTACKS", "Attack", "AttackContext", "AttackSpec", "ReadsText", "attack", "parse"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,6 +67,19 @@ class Attack(Protocol):
 
         Returns:
             Diagnostics, JSON-serialisable; `flags` lists documented warnings.
+        """
+        ...
+
+
+@runtime_checkable
+class ReadsText(Protocol):
+    """An attack that reads text of its own, besides what its context holds."""
+
+    def own_text(self) -> Corpus | None:
+        """That text, or None when the parameters name none.
+
+        Raises:
+            DataError: it cannot be read.
         """
         ...
 

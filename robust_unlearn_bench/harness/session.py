@@ -73,7 +73,7 @@ class AttackSession:
                 missing = []
                 for key in trajectory:
                     chosen = [instances[i] for i in groups[key]]
-                    found = recall.find(key, chosen)
+                    found = recall.find(chosen)
                     if not all(_from_all_ranks(self.lm, found is not None)) or found is None:
                         missing.append(key)
                         continue
@@ -89,7 +89,7 @@ class AttackSession:
                         if results is None:
                             continue
                         self._report(chosen, report)
-                        recall.keep(key, chosen, report, results)
+                        recall.keep(chosen, report, results)
                         for i, result in zip(groups[key], results, strict=True):
                             answers[i] = result
                         bar.update(1)

@@ -34,9 +34,14 @@ class BenignFinetune(TrainingAttack):
     k: int = 50
     text: str = ""
 
+    def own_text(self) -> Corpus | None:
+        """The texts of the file, or None for the embedded corpus."""
+        return _read(self.text) if self.text else None
+
     def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
         """Train on the general text."""
-        corpus = _read(self.text) if self.text else context.general
+        own = self.own_text()
+        corpus = context.general if own is None else own
         if not corpus.examples:
             raise DataError(f"corpus {corpus.name} is empty, so attack {self.family} has nothing to train on")
         ((_, diagnostics),) = self.stations(
