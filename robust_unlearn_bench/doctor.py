@@ -69,6 +69,7 @@ def _packages() -> Iterator[Check]:
         "transformers": ((4, 50), (6,)),
         "lm-eval": ((0, 4, 12), (0, 5)),
         "datasets": ((3,), None),
+        "bitsandbytes": ((0, 46), None),
     }
     for package, (low, high) in required.items():
         found = _installed(package)
@@ -82,14 +83,13 @@ def _packages() -> Iterator[Check]:
     if (torch := _installed("torch")) and _release(torch) < (2, 9):
         needed = "optimizer muon, and with it rub nano train and rub demo, need torch 2.9"
         yield Check("muon", "note", needed, "pip install 'torch>=2.9'")
-    extras = {"peft": "peft", "bitsandbytes": "bitsandbytes", "pytorch-optimizer": "pytorch-optimizer"}
-    for package, extra in extras.items():
+    for package in ("peft", "pytorch-optimizer"):
         found = _installed(package)
         yield Check(
             package,
             "ok" if found else "note",
             found or "not installed (optional)",
-            "" if found else f"pip install 'robust-unlearn-bench[{extra}]' when needed",
+            "" if found else f"pip install 'robust-unlearn-bench[{package}]' when needed",
         )
 
 

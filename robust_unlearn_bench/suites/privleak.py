@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from ..metrics import bootstrap, membership
 from ..metrics.document import METRICS, Given, Reading
 from .retrain_reference import Reference, load_reference
@@ -27,12 +29,13 @@ def _auc(values: Sequence[Sided]) -> float:
     return membership.auc(*_sides(values))
 
 
-def _auc_stderr(values: Sequence[Sided], scale: float = 1.0) -> float:
+def _auc_stderr(values: Sequence[Sided], clusters: Sequence[str], scale: float = 1.0) -> float:
     forget, holdout = _sides(values)
     if not forget or not holdout:
         return float("nan")
-    counts = bootstrap.draw_counts(["forget"] * len(forget) + ["holdout"] * len(holdout))
-    replicates = bootstrap.weighted_auc(forget, holdout, counts[:, : len(forget)], counts[:, len(forget) :])
+    ours = np.array(["forget" in value for value in values])
+    counts = bootstrap.document_draws(clusters, ["forget" if own else "holdout" for own in ours])
+    replicates = bootstrap.weighted_auc(forget, holdout, counts[:, ours], counts[:, ~ours])
     return bootstrap.standard_error(replicates) / scale
 
 

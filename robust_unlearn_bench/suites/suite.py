@@ -50,7 +50,7 @@ class Metric:
         higher_means: what a larger value says about the model.
         role: "forget" and "utility" metrics enter the score, "privacy" and "report" are shown.
         floor: value of a model that knows nothing (chance level for multiple choice).
-        stderr: "mean" when lm-eval's own formula holds, else list of values → standard error, else None.
+        stderr: "mean" for `metrics.means.mean_stderr`, or (values, their clusters) → standard error, or None.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Metric:
     higher_means: HigherMeans
     role: Role
     floor: float = 0.0
-    stderr: Literal["mean"] | Callable[[Sequence[Any]], float] | None = "mean"
+    stderr: Literal["mean"] | Callable[[Sequence[Any], Sequence[str]], float] | None = "mean"
 
 
 class Source(Protocol):

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from ..metrics import bootstrap, truth_ratio
 from ..metrics.document import METRICS, Given, Reading
 from ..metrics.forget_quality import kolmogorov_smirnov
@@ -236,16 +238,16 @@ def _model_utility(values: Sequence[Parts]) -> float:
     return harmonic_mean(mean([value.get(component) for value in values]) for component in COMPONENTS)
 
 
-def _model_utility_stderr(values: Sequence[Parts]) -> float:
+def _model_utility_stderr(values: Sequence[Parts], clusters: Sequence[str]) -> float:
     strata = [next(name for name in SETS if f"{name}_prob" in value) for value in values]
     if set(strata) != set(SETS):
         return float("nan")
-    counts = bootstrap.draw_counts(strata)
+    counts = bootstrap.document_draws(clusters, strata)
     means = []
     for component in COMPONENTS:
         own = [(i, x) for i, value in enumerate(values) if (x := value.get(component)) is not None]
         means.append(bootstrap.weighted_mean([x for _, x in own], counts[:, [i for i, _ in own]]))
-    return bootstrap.standard_error(bootstrap.weighted_harmonic_mean(means))
+    return bootstrap.standard_error(bootstrap.harmonic_means(np.stack(means, axis=1)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from robust_unlearn_bench.unlearn.state import RunFolder
 
 pytestmark = pytest.mark.slow
 
-NEEDED = {"pytorch-optimizer": "pytorch_optimizer", "bitsandbytes": "bitsandbytes"}
+NEEDED = {"pytorch-optimizer": "pytorch_optimizer"}
 
 
 def available(optimizer: str) -> bool:
