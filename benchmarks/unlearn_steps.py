@@ -21,6 +21,7 @@ import torch
 from unlearn_loop import VOCAB, model
 
 from robust_unlearn_bench.objectives import OBJECTIVES, RETAIN_LOSSES
+from robust_unlearn_bench.objectives.objective import means
 from robust_unlearn_bench.optimizers import configure
 from robust_unlearn_bench.optimizers.directions import Direction
 from robust_unlearn_bench.training.batching import Batches
@@ -43,9 +44,7 @@ def closures(llama: Any, forget: Batches, retain: Batches) -> StepClosures:
     """Gradient difference through the package."""
     view = ModelView(llama, lambda: computing("bf16_autocast", torch.device("cpu")))
     down, keep = OBJECTIVES["grad_diff"](), RETAIN_LOSSES["nll"]()
-    made = StepClosures(
-        view, Term(lambda b: down.loss(b, view, None), forget), Term(lambda b: keep.loss(b, view, None), retain)
-    )
+    made = StepClosures(view, Term(means(down, view, None), forget), Term(means(keep, view, None), retain))
     made.seek(0)
     return made
 

@@ -38,7 +38,7 @@ class IDK:
     """
 
     name: ClassVar[str] = "idk"
-    unit: ClassVar[Unit] = "token"
+    unit: ClassVar[Unit] = "companion_token"
     needs: ClassVar[Needs] = "nothing"
     companion: ClassVar[Literal["refusal"]] = "refusal"
 

@@ -50,7 +50,6 @@ class NPO:
     """
 
     name: ClassVar[str] = "npo"
-    unit: ClassVar[Unit] = "sequence"
     companion: ClassVar[None] = None
 
     beta: float = 0.1
@@ -59,6 +58,11 @@ class NPO:
     def __post_init__(self) -> None:
         if not self.beta > 0:
             raise ConfigError(f"objective npo has beta={self.beta}: give a number above 0")
+
+    @property
+    def unit(self) -> Unit:
+        """Sequences, except for raw logits."""
+        return "token" if self.level == "muse_logits" else "sequence"
 
     @property
     def needs(self) -> Needs:

@@ -7,20 +7,32 @@ The reference is the model before unlearning. An objective says what it needs of
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from ..registry import Registry
 
-__all__ = ["OBJECTIVES", "RETAIN_LOSSES", "BatchLike", "Needs", "Objective", "OnBase", "Unit", "View"]
+__all__ = [
+    "OBJECTIVES",
+    "RETAIN_LOSSES",
+    "BatchLike",
+    "Mean",
+    "Needs",
+    "Objective",
+    "OnBase",
+    "SumOfMeans",
+    "Unit",
+    "View",
+    "means",
+]
 
-Unit = Literal["token", "sequence"]
+Unit = Literal["token", "sequence", "companion_token"]
 Needs = Literal["nothing", "sequence_logprobs", "model"]
 
 
 class BatchLike(Protocol):
-    """Right-padded sequences, see `unlearn.batching.Batch`."""
+    """Right-padded sequences, see `training.batching.Batch`."""
 
     @property
     def input_ids(self) -> Tensor:
@@ -68,7 +80,7 @@ class Objective(Protocol):
 
     Attributes:
         name: registry name.
-        unit: what the loss is a mean over.
+        unit: what the loss is a mean over: scored tokens, sequences, or scored tokens of the companions.
         needs: what of the reference it uses.
         companion: which further sequence it wants beside each: a refusal to the same prompt, fine-tuning text, or none.
     """
@@ -87,6 +99,42 @@ class Objective(Protocol):
             reference: the model before unlearning, without gradient; None unless `needs` is "model".
         """
         ...
+
+
+class Mean(NamedTuple):
+    """A mean over the units of a batch, and what the loss makes of it.
+
+    Attributes:
+        of: batch → scalar mean over its units, at the model's current weights.
+        unit: what the mean is taken over; the part of a batch counts by how many of these it holds.
+        then: function of the mean of the whole batch, or None for the mean itself.
+    """
+
+    of: Callable[[BatchLike], Tensor]
+    unit: Unit = "token"
+    then: Callable[[Tensor], Tensor] | None = None
+
+
+@runtime_checkable
+class SumOfMeans(Protocol):
+    """An objective whose loss is not one mean over one unit."""
+
+    def means(self, model: View, reference: View | None) -> tuple[Mean, ...]:
+        """The means whose functions add up to the loss."""
+        ...
+
+
+def means(objective: Objective, model: View, reference: View | None) -> tuple[Mean, ...]:
+    """An objective's loss as a sum of functions of means, which a loop can take over the parts of a batch.
+
+    Args:
+        objective: any.
+        model: what is trained.
+        reference: the model before unlearning, or None.
+    """
+    if isinstance(objective, SumOfMeans):
+        return objective.means(model, reference)
+    return (Mean(lambda batch: objective.loss(batch, model, reference), objective.unit),)
 
 
 _HERE = "robust_unlearn_bench.objectives"

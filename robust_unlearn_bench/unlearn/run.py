@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..objectives.objective import means
 from ..optimizers.rule import Parameters, Rule
 from ..seeding import seed_of
 from ..suites.corpus import Corpora
@@ -145,10 +146,8 @@ class UnlearningRun:
         refuse_bad_stops(rule, steps, recipe.checkpoint_every)
         closures = StepClosures(
             view,
-            Term(lambda b: self.objective.loss(b, view, reference), forget, recipe.forget_weight, self.objective.unit),
-            Term(lambda b: self.retain.loss(b, view, reference), retain, recipe.retain_weight, self.retain.unit)
-            if recipe.retain_weight
-            else None,
+            Term(means(self.objective, view, reference), forget, recipe.forget_weight),
+            Term(means(self.retain, view, reference), retain, recipe.retain_weight) if recipe.retain_weight else None,
             recipe.micro_batch,
             self.ranks,
         )
