@@ -96,6 +96,7 @@ class UnlearningRun:
         self.progress = progress
         self.ranks = ranks
         self.count = Count()
+        self._stored_in: dict[str, torch.dtype] = {}
         self.objective = recipe.build_objective()
         if hasattr(self.objective, "with_tokenizer"):
             self.objective = self.objective.with_tokenizer(tokenizer)
@@ -123,6 +124,7 @@ class UnlearningRun:
                 stack.enter_context(adapter(self.model, recipe.lora.rank, recipe.lora.alpha, recipe.seed, what))
             else:
                 stack.enter_context(only(self.model, recipe.train))
+            self._stored_in = {name: p.dtype for name, p in self.model.named_parameters()}
             if self.ranks.world > 1:
                 refuse_unsharded(recipe)
                 cast(self.model, recipe.precision)
@@ -168,7 +170,7 @@ class UnlearningRun:
             last = step.number == steps or self._should_stop(rule, step)
             if last or (recipe.checkpoint_every and step.number % recipe.checkpoint_every == 0):
                 candidates.append(measure(step.number))
-                if best(recipe.select, candidates) is candidates[-1]:
+                if best(recipe.select, candidates) is candidates[-1] and self._is_needed_later(last):
                     self._keep(parameters)
                 if self._save(step.number, parameters, weights, rule, candidates):
                     closures.last_good = self._good(step.number)
@@ -234,9 +236,13 @@ class UnlearningRun:
         with self.folder.log.open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
 
+    def _is_needed_later(self, last: bool) -> bool:
+        """Whether the best checkpoint so far may be read again: the last one is in the model, or in its shards."""
+        return self.ranks.world > 1 if last else self.recipe.select.rule != "last"
+
     def _keep(self, parameters: Parameters) -> None:
-        """Write the best checkpoint so far."""
-        full = whole(parameters, self.ranks)
+        """Write the best checkpoint so far, rounded as the model is when it is saved."""
+        full = whole(parameters, self._stored_in, self.ranks)
         if self.folder:
             self.folder.keep(full)
 
