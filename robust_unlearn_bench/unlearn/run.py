@@ -163,6 +163,7 @@ class UnlearningRun:
         candidates = self._resume(state, parameters, weights, rule) if state else []
         start = state["step"] if state else 0
         closures.last_good = self._good(start) if state else "none"
+        start = steps if state and state["finished"] else start
         begun = time.perf_counter()
         for step in train(rule, closures, steps=steps, start=start, schedule=recipe.schedule, warmup=recipe.warmup):
             self._log(step, time.perf_counter() - begun)
@@ -172,7 +173,7 @@ class UnlearningRun:
                 candidates.append(measure(step.number))
                 if best(recipe.select, candidates) is candidates[-1] and self._is_needed_later(last):
                     self._keep(parameters)
-                if self._save(step.number, parameters, weights, rule, candidates):
+                if self._save(step.number, last, parameters, weights, rule, candidates):
                     closures.last_good = self._good(step.number)
             if last:
                 break
@@ -251,7 +252,13 @@ class UnlearningRun:
         return f"{self.folder.state}, step {step}"
 
     def _save(
-        self, step: int, parameters: Parameters, weights: Weights, rule: Rule, candidates: list[Candidate]
+        self,
+        step: int,
+        finished: bool,
+        parameters: Parameters,
+        weights: Weights,
+        rule: Rule,
+        candidates: list[Candidate],
     ) -> bool:
         """Write what a resumed run needs, where the run can be resumed."""
         if not self.recipe.checkpoint_every or self.folder is None or self.ranks.world > 1:
@@ -259,6 +266,7 @@ class UnlearningRun:
         self.folder.save(
             {
                 "step": step,
+                "finished": finished,
                 "weights": {name: p.detach() for name, p in parameters.items()},
                 "lost": weights.state_dict(),
                 "rule": rule.state_dict(),

@@ -199,6 +199,43 @@ def test_stops_where_the_recipe_says(target: Path, files: Any, recipe_file: Any,
     assert len(losses) < 200
 
 
+@pytest.mark.parametrize("moment", ["at the step that stops", "before the result is written"])
+def test_a_run_that_stopped_early_ends_there_when_it_is_resumed(
+    target: Path, files: Any, recipe_file: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    data = {"forget": files["forget"], "retain": files["retain"]}
+    path = recipe_file(
+        objective={"name": "grad_ascent"}, retain_weight=0.0, stop_at=-2.0, steps=200, checkpoint_every=3
+    )
+    straight = unlearn(path, target, tmp_path / "straight", **data)
+    end = card_of(straight)["steps"]
+    assert end < 200
+
+    written = moment == "before the result is written"
+
+    def kill(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def at_the_end(done: int, total: int, what: str) -> None:
+        if done == end and not written:
+            kill()
+
+    with monkeypatch.context() as patched:
+        if written:
+            patched.setattr(checkpoints, "save", kill)
+        with pytest.raises(KeyboardInterrupt):
+            unlearn(path, target, tmp_path / "resumed", progress=at_the_end, **data)
+    steps: list[int] = []
+    resumed = unlearn(path, target, tmp_path / "resumed", progress=lambda d, t, w: steps.append(d), **data)
+    assert steps == ([] if written else list(range((end - 1) // 3 * 3 + 1, end + 1)))
+    assert same(straight, resumed)
+    one, two = card_of(straight), card_of(resumed)
+    for key in ("steps", "forward", "backward", "completion_probability", "weight_change"):
+        assert one[key] == two[key], key
+    logs = [(folder / "unlearning.jsonl").read_text().count("\n") for folder in (straight, resumed)]
+    assert logs == [end, end]
+
+
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))
 def test_every_objective_moves_in_its_direction(
     target: Path, files: Any, recipe_file: Any, tmp_path: Path, name: str
