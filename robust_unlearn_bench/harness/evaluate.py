@@ -9,10 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, ModelError, UnknownNameError
+from ..errors import ConfigError, UnknownNameError
 from ..paths import installed_tasks_dir, tasks_dir
 from ..registry import BUILT_IN
 from ..suites import SUITES
+from .readable import refuse_unreadable
 from .task_yaml import task_files, write_files
 
 __all__ = ["evaluate", "write_groups"]
@@ -126,8 +127,8 @@ def evaluate(
         lm-eval's results dict, without samples.
 
     Raises:
-        ConfigError: no such dtype or device, or lm-eval returned nothing (not the main process).
-        ModelError: there is no such checkpoint.
+        ConfigError: no such dtype or device, `out` takes no files, or lm-eval returned nothing (not the main process).
+        ModelError: there is no such checkpoint, or it is damaged or incomplete.
     """
     import torch
     from lm_eval.evaluator import simple_evaluate
@@ -137,7 +138,9 @@ def evaluate(
     tasks = [SUITES[name].clean_group if name in SUITES else name for name in tasks]
     arguments = simple_parse_args_string(model_args) if isinstance(model_args, str) else dict(model_args)
     _refuse_unknown(arguments.get("dtype"), device)
-    _refuse_absent(arguments)
+    if out:
+        _refuse_unwritable(out)
+    refuse_unreadable(arguments)
     tracker = EvaluationTracker(output_path=str(out)) if out else None
     with tempfile.TemporaryDirectory() as scratch:
         names = write_groups(Path(scratch), tasks, attacks, suite) if attacks else list(tasks)
@@ -156,8 +159,13 @@ def evaluate(
     if results is None:
         raise ConfigError("only the main process of a distributed run has results: read them there")
     samples = results.pop("samples", None)
-    if tracker:
+    if tracker and out:
+        before = set(out.rglob("results_*.json"))
         tracker.save_results_aggregated(results=results, samples=samples)
+        if not set(out.rglob("results_*.json")) - before:
+            raise ConfigError(
+                f"lm-eval could not write the results to {out}: see its message above, and make room there"
+            )
         for task in samples or {}:
             tracker.save_results_samples(task_name=task, samples=samples[task])
     return results
@@ -177,17 +185,11 @@ def _refuse_unknown(dtype: object, device: str | None) -> None:
         raise ConfigError(f"device {device!r} is not here: torch sees no CUDA device; give cpu, or see `rub doctor`")
 
 
-def _refuse_absent(arguments: Mapping[str, Any]) -> None:
-    """The same for a model that is nowhere."""
-    from transformers import PretrainedConfig
-
-    name = arguments.get("pretrained")
-    if not isinstance(name, str):
-        return
+def _refuse_unwritable(out: Path) -> None:
+    """The same for a folder that takes no results; lm-eval would only log that, after the last answer."""
     try:
-        PretrainedConfig.get_config_dict(name, revision=arguments.get("revision", "main"))
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"model {name!r} cannot be loaded ({first}): give a checkpoint folder or a hub name"
-        ) from error
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ConfigError(f"results cannot be written to {out} ({error.strerror}): choose another --out") from error

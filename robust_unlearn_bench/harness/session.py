@@ -23,6 +23,7 @@ from ..models.weights import fingerprint, out_of_memory, require_float_weights
 from .cached_answers import Recall
 from .peak_memory import PeakMemory
 from .plan import Plan
+from .readable import refuse_incomplete
 from .token_requests import KINDS, Ask, answer
 
 __all__ = ["AttackSession", "Tag"]
@@ -262,6 +263,7 @@ class AttackSession:
         model = getattr(self.lm, "model", None)
         if not isinstance(model, torch.nn.Module) or any(p.is_meta for p in model.parameters()):
             return None
+        refuse_incomplete(self.lm)
         found = fingerprint(model)
         if len(set(_from_all_ranks(self.lm, found))) > 1:
             raise ModelError("the ranks hold different weights: load the same checkpoint on each")

@@ -1,0 +1,57 @@
+"""Is the model that lm-eval is asked to load, or has loaded, whole?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..models.checkpoint import reading, require_complete
+
+__all__ = ["refuse_incomplete", "refuse_unreadable"]
+
+
+def refuse_unreadable(arguments: Mapping[str, Any]) -> None:
+    """Say in one sentence, before anything is loaded, that a model is nowhere, damaged or incomplete.
+
+    Args:
+        arguments: lm-eval's model arguments; those that lead to other files than a plain checkpoint's are lm-eval's.
+
+    Raises:
+        ModelError: naming the model and what is wrong with it.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    name = arguments.get("pretrained")
+    if not isinstance(name, str) or arguments.keys() & {"gguf_file", "subfolder", "trust_remote_code"}:
+        return
+    revision = str(arguments.get("revision", "main"))
+    with reading(name):
+        config = AutoConfig.from_pretrained(name, revision=revision)
+    with reading(name, "tokenizer of model"):
+        AutoTokenizer.from_pretrained(arguments.get("tokenizer") or name, revision=revision)
+    if not _of_another_kind(config):
+        require_complete(name, revision)
+
+
+def refuse_incomplete(lm: Any) -> None:
+    """Refuse a folder that lacks tensors, which transformers filled with random numbers when lm-eval loaded it.
+
+    Args:
+        lm: an lm-eval model with its weights in this process.
+
+    Raises:
+        ModelError: naming the folder and a few of the missing tensors.
+    """
+    source = getattr(lm, "pretrained", None)
+    if not isinstance(source, str) or not any(Path(source).glob("*.safetensors")):
+        return
+    if not _of_another_kind(lm.model.config):
+        require_complete(source)
+
+
+def _of_another_kind(config: Any) -> bool:
+    """Whether tensors are stored as something else than a causal language model's own: packed, or for foreign code."""
+    return bool(
+        config.is_encoder_decoder or getattr(config, "quantization_config", None) or getattr(config, "auto_map", None)
+    )
