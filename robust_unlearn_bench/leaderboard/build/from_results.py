@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from ...errors import RecordError
 from .coverage import in_order, missing
+from ..record.attack_id import AttackId, without_seed
 from ..record.entry import Entry
 from ..record.field_types import utc_now
 from ..record.items import Items, aggregate
@@ -139,14 +140,14 @@ def _config_key(run: TaskRun) -> str:
 def _attacks(runs: Sequence[TaskRun]) -> dict[str, dict[str, Any]]:
     """Resolved config → the record's attack entry; runs that differ in their seed alone share a name.
 
-    The harness calls an attack whose parameters are not the suite's own `name@digest`. Where only the seed differs from
-    a run under the plain name, the plain name is kept and the seed told beside it.
+    The harness adds a digest to the name of an attack whose parameters are not the suite's own. Where only the seed
+    differs from a run with the suite's own parameters, that run's name is kept and the seed stands beside it.
     """
-    plain = {_seedless(run): str(run.attack["name"]) for run in runs if "@" not in run.attack["name"]}
+    names = {_seedless(run): str(run.attack["name"]) for run in runs if _id(run).own}
     found: dict[str, dict[str, Any]] = {}
     for run in runs:
         report = run.attack
-        name, seed = plain.get(_seedless(run), str(report["name"])), _seed(report["config"])
+        name, seed = names.get(_seedless(run), str(report["name"])), _seed(report["config"])
         if _config_key(run) in found:
             continue
         diagnostics = report.get("diagnostics") or []
@@ -165,7 +166,11 @@ def _attacks(runs: Sequence[TaskRun]) -> dict[str, dict[str, Any]]:
 
 
 def _seedless(run: TaskRun) -> str:
-    return json.dumps([{k: v for k, v in step.items() if k != "seed"} for step in run.attack["config"]], sort_keys=True)
+    return json.dumps(without_seed(run.attack["config"]), sort_keys=True)
+
+
+def _id(run: TaskRun) -> AttackId:
+    return AttackId.of(str(run.attack["name"]), run.attack["config"])
 
 
 def _seed(config: Sequence[Mapping[str, Any]]) -> int:

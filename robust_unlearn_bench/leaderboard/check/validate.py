@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RubError
+from ..record.attack_id import without_seed
 from ..record.entry import Entry
 from ..record.events import Tier
 from ..record.items import Value, aggregate
@@ -185,10 +186,10 @@ def _against(entry: Entry, anchors: Anchors) -> Iterator[Finding]:
                     f"{name}.jsonl line {row} {what}",
                     "differs from the suite's own list; rerun with this suite version",
                 )
-    configs = {a.name: _seedless(a.config) for a in target.attacks}
+    configs = {a.name: without_seed(a.config) for a in target.attacks}
     for i, attack in enumerate(record.attacks):
-        if attack.name in configs and _seedless(attack.config) != configs[attack.name]:
-            differing = _difference(_seedless(attack.config), configs[attack.name])
+        if attack.name in configs and without_seed(attack.config) != configs[attack.name]:
+            differing = _difference(without_seed(attack.config), configs[attack.name])
             yield Finding("error", f"attacks.{i}.config ({attack.name})", f"differs from the suite's in {differing}")
     have = {(r.task, r.metric, r.attack) for r in record.results if r.value is not None}
     lacking = [
@@ -204,10 +205,6 @@ def _against(entry: Entry, anchors: Anchors) -> Iterator[Finding]:
 
 def _spec(spec: MetricSpec) -> str:
     return f"{spec.role}, {spec.higher_means}, {spec.aggregate}, floor {spec.floor:g}"
-
-
-def _seedless(config: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in step.items() if key != "seed"} for step in config]
 
 
 def _difference(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> str:

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..record.schema import run_id
+from ..record.schema import Attack, run_id
 from ..score.board import Board, Row
 from .board_page import board_key
 from .charts.curves import curves
 from .charts.marks import mark_of
-from .row_view import anchor_name, line_of, rerun
+from .row_view import k50_unit, line_of, rerun
 
 __all__ = ["model_values"]
 
@@ -19,27 +19,27 @@ __all__ = ["model_values"]
 def model_values(row: Row, board: Board) -> dict[str, Any]:
     """Values of the model template."""
     record = row.entry.record
-    line, mark = line_of(row, board), mark_of(row)
-    by_attack = {a: [f for f in row.forgetting if f.cell.attack == a] for a in board.attacks}
-    family = next((c.family for c in row.curves), None)
+    mark = mark_of(row)
+    by_attack = [(a, [f for f in row.forgetting if f.cell.attack == a.name]) for a in board.attacks]
+    line = next((c.line for c in row.curves), None)
     return dict(
         board=board,
         key=board_key(board),
         row=row,
-        l=line,
+        unit=k50_unit(board),
+        l=line_of(row, board),
         record=record,
         deciding=next((f for f in row.forgetting if f.cell == row.worst), None),
-        svg=curves([mark], family, "own") if family else "",
-        forgetting=[(a, cells) for a, cells in by_attack.items() if cells],
+        svg=curves([mark], line, "own") if line else "",
+        forgetting=[(a, cells) for a, cells in by_attack if cells],
         others=_others(row),
         attacks=list(record.runs),
         runs=[
-            (name, attack, rerun(record, attack.name) if attack.seed == 0 else None)
-            for name, attack in record.runs.items()
+            (run, attack, _fragment(attack), rerun(record, attack.id) if attack.seed == 0 else None)
+            for run, attack in record.runs.items()
         ],
         facts=_facts(row),
         links=[(name, url) for name, url in (("code", record.method.code_url), ("paper", record.method.paper)) if url],
-        anchor=anchor_name,
         short=lambda task: task.removeprefix(board.suite + "_"),
         item=lambda task: (
             (items.sha256[:12] if (items := record.suite.tasks[task].items) else "–")
@@ -48,6 +48,11 @@ def model_values(row: Row, board: Board) -> dict[str, Any]:
         ),
         plain=_plain,
     )
+
+
+def _fragment(run: Attack) -> str:
+    """Fragment identifier of one run of an attack."""
+    return f"{run.id.fragment}-{run.seed}" if run.seed else run.id.fragment
 
 
 def _others(row: Row) -> list[tuple[str, list[float | None]]]:

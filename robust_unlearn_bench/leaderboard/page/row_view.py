@@ -8,15 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..record.attack_id import AttackId
 from ..record.grades import GRADES, Grade, grade_of
 from ..record.schema import Record
 from ..score.board import Board, Row
 from ..score.board_table import percent
-from ..score.curve import family_of
 from ..score.stats import Number
 from .charts.canvas import GLYPHS
 
 __all__ = ["Line", "groups", "interval_text", "line_of", "meter", "page_name", "rerun"]
+
+_ON_FORGET_TEXT = ("relearn", "relearn_const", "relearn_ep")
+"""Families that train on the whole forget text: k50 is read from their curves."""
 
 _TIERS = {"replayed": "replayed", "items_verified": "verified", "self_reported": "self-reported"}
 
@@ -90,7 +93,7 @@ def line_of(row: Row, board: Board) -> Line:
         tier=tier,
         state=standing.state,
         base=record.model.base or "",
-        heat=tuple(_heat(row, attack) for attack in board.attacks),
+        heat=tuple(_heat(row, attack.name) for attack in board.attacks),
         half=_half(row),
         meter=meter(row.score),
         decided="–" if row.worst is None else f"{row.worst.task.removeprefix(board.suite + '_')}, {row.worst.attack}",
@@ -108,11 +111,11 @@ def meter(number: Number) -> str:
     return f'<svg class=mt viewBox="0 0 64 12"><path d="M{at[0]} 6H{at[1]}"/><path d="M{at[2]} 1v10"/></svg>'
 
 
-def rerun(record: Record, attack: str) -> str | None:
-    """The command that measures this model under this attack again; None for parameters that are not the suite's own."""
-    if "@" in attack:
+def rerun(record: Record, attack: AttackId) -> str | None:
+    """The command that measures this model under this attack again; None where the parameters are not the suite's own."""
+    if not attack.own:
         return None
-    group = record.suite.name if attack == "none" else f"{record.suite.name}__{attack}"
+    group = record.suite.name if attack.name == "none" else f"{record.suite.name}__{attack.name}"
     model = record.model
     where = f"pretrained={model.name}" + (f",revision={model.revision}" if model.revision else "")
     arguments = where + (f",dtype={model.dtype}" if model.dtype else "")
@@ -133,11 +136,6 @@ def heat_class(value: float | None) -> str:
     return "lo" if value < -0.05 else f"h{round(10 * min(max(value, 0.0), 1.0))}"
 
 
-def anchor_name(attack: str) -> str:
-    """Fragment of an attack's section on a model page."""
-    return attack.replace("@", "-").replace("#", "-").replace("+", "-")
-
-
 def content_hash(value: str) -> str:
     """Base64 SHA-256, as a content security policy names an inline block."""
     from base64 import b64encode
@@ -151,7 +149,7 @@ def options(boards: Sequence[Board]) -> Mapping[str, list[str]]:
     grades = [g for g in GRADES if any(line_grade(row) == g for row in rows)]
     return {
         "suite": [board.suite for board in boards],
-        "attack": list(dict.fromkeys(attack for board in boards for attack in board.attacks)),
+        "attack": list(dict.fromkeys(attack.name for board in boards for attack in board.attacks)),
         "tier": [_TIERS[t] for t in _TIERS if any(row.entry.standing.tier == t for row in rows)],
         "objective": sorted({row.record.method.objective for row in rows if row.record.method.objective}),
         "grade": grades,
@@ -162,6 +160,11 @@ def options(boards: Sequence[Board]) -> Mapping[str, list[str]]:
 def line_grade(row: Row) -> Grade | None:
     """Grade of a row that was unlearned."""
     return grade_of(row.record.method.optimizer) if row.record.model.kind == "unlearned" else None
+
+
+def k50_unit(board: Board) -> str:
+    """Unit of k50 on a board: "steps" or "epochs"."""
+    return next((a.unit for a in board.attacks if a.unit and a.line in _ON_FORGET_TEXT), "steps")
 
 
 def _heat(row: Row, attack: str) -> tuple[str, str]:
@@ -180,7 +183,7 @@ def _heat(row: Row, attack: str) -> tuple[str, str]:
 
 def _half(row: Row) -> tuple[str, str]:
     """The smallest k50 over relearning on forget text; "> k" when half the gap never comes back on the grid."""
-    curves = [c for c in row.curves if c.family in ("relearn", "relearn_const", "relearn_ep")]
+    curves = [c for c in row.curves if c.line in _ON_FORGET_TEXT]
     if not curves:
         return "", "–"
     found = [c.k50 for c in curves if c.k50 is not None]
@@ -196,9 +199,3 @@ def _flags(diagnostics: Any) -> list[str]:
         flags = step.get("flags")
         found += [str(flag) for flag in flags] if isinstance(flags, list) else []
     return found
-
-
-def family_names(board: Board) -> list[str]:
-    """Relearning families of which the board has at least one attack."""
-    named = [family_of(attack) for attack in board.attacks]
-    return list(dict.fromkeys(name[0] for name in named if name))

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from .attack_id import AttackId
 from .field_types import AttackName, Count, FileName, Key, Label, Options, Seed, Sha256, Strict, Text, Url, Utc
 from .strict_json import pretty
 
@@ -164,6 +165,11 @@ class Attack(Strict):
     diagnostics: Annotated[list[Options], Field(max_length=8)] = Field(default_factory=list)
     weight_change: float | None = None
     seconds: Annotated[float, Field(ge=0)] | None = None
+
+    @property
+    def id(self) -> AttackId:
+        """What the attack is, whatever its seed."""
+        return AttackId.of(self.name, self.config)
 
 
 class Result(Strict):

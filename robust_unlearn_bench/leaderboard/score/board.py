@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ..record.attack_id import AttackId
 from ..record.entry import Entry
 from ..record.schema import Record
 from .curve import Curve
@@ -66,7 +67,7 @@ class Row:
         worst: the cell that decides F, or None when nothing leaks.
         missing: cells that the anchors have and the record lacks, as "task metric attack".
         over_unlearned: cells whose leakage is clearly below 0.
-        curves: leakage against relearning steps.
+        curves: leakage against the amount of work that the attacker spends.
         rank: among ranked rows, ties shared; None for anchors, partial and unverified rows.
         unranked: why rank is None.
         replicates: of the score, [B], or None.
@@ -114,7 +115,7 @@ class Board:
         suite: name.
         suite_version: frozen data, prompts, metrics and attacks.
         scorer_version: of this module.
-        attacks: columns, "none" first.
+        attacks: what the columns are about, "none" first.
         rows: best score first, then anchors and unranked rows by the same order.
         target: the row of the model before unlearning.
         retrain: the row of the model that never saw the forget data.
@@ -126,7 +127,7 @@ class Board:
     suite: str
     suite_version: str
     scorer_version: str
-    attacks: tuple[str, ...]
+    attacks: tuple[AttackId, ...]
     rows: tuple[Row, ...]
     target: Row
     retrain: Row

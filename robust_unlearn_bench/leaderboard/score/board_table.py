@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..record.attack_id import AttackId
 from ..record.grades import grade_of
 from .board import Board, Row
-from .curve import family_of
 from .measure import Cell
 from .stats import Number
 
@@ -18,6 +18,7 @@ def board_rows(board: Board) -> list[dict[str, str]]:
     family share a column that shows the worst of them; the largest leakage; robust forgetting, utility, score with its
     interval; the attack that decides the score.
     """
+    columns = columns_of(board)
     table = []
     for row in board.rows:
         line = {
@@ -25,10 +26,10 @@ def board_rows(board: Board) -> list[dict[str, str]]:
             "model": row.record.display_name,
             "grade": grade_of(row.record.method.optimizer) or "",
         }
-        for title, attacks in columns_of(board).items():
+        for title, attacks in columns.items():
             leaked, kept = row.leaked(attacks), row.kept(attacks)
             line[f"{title}\nforgot/useful"] = f"{percent(None if leaked is None else 1 - leaked)} / {percent(kept)}"
-        line["largest\nleakage"] = percent(row.leaked(board.attacks))
+        line["largest\nleakage"] = percent(row.leaked([attack.name for attack in board.attacks]))
         line["robust\nforgetting"] = percent(row.robust_forgetting.value)
         line["utility"] = percent(row.utility.value)
         line["score\n95 % interval"] = with_interval(row.score)
@@ -38,16 +39,16 @@ def board_rows(board: Board) -> list[dict[str, str]]:
 
 
 def columns_of(board: Board) -> dict[str, tuple[str, ...]]:
-    """Column title → attacks: `relearn10`, `relearn20`, `relearn50` become `relearn≤50`."""
-    families: dict[str, list[tuple[int, str]]] = {}
+    """Column title → names of its attacks: `relearn10`, `relearn20` and `relearn50` share the column `relearn≤50`."""
+    columns: dict[str, list[AttackId]] = {}
     for attack in board.attacks:
-        family, length = family_of(attack) or (attack, -1)
-        families.setdefault(family, []).append((length, attack))
-    columns = {}
-    for family, members in families.items():
-        names = tuple(name for _, name in sorted(members))
-        columns[names[0] if len(names) == 1 else f"{family}≤{max(members)[0]}"] = names
-    return columns
+        columns.setdefault(attack.line or attack.name, []).append(attack)
+    titled = {}
+    for line, attacks in columns.items():
+        ordered = sorted(attacks, key=lambda attack: attack.amount or 0)
+        title = f"{line}≤{ordered[-1].amount}" if len(ordered) > 1 else ordered[0].name
+        titled[title] = tuple(attack.name for attack in ordered)
+    return titled
 
 
 def describe_cell(cell: Cell, suite: str) -> str:
