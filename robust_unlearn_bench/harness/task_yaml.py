@@ -1,7 +1,4 @@
-"""The task YAML, written from the suites: one file a leaf, one a group.
-
-python -m robust_unlearn_bench.harness.task_yaml --check     # exit code 1 when tasks/ is out of date
-python -m robust_unlearn_bench.harness.task_yaml --write
+"""The task YAML, written from the suites by `make generated`: one file a leaf, one a group.
 
 <suite>               all leaves, unattacked (wmdp_*: `<suite>__none`, because lm-eval has tasks called `<suite>`)
 <suite>__<attack>     all leaves under one attack: lm-eval hands the group's `attack` key to its children
@@ -13,9 +10,7 @@ utility…              three of lm-eval's own tasks, put under our attacks
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ..suites import SUITES, Leaf, Suite
@@ -23,9 +18,9 @@ from ..suites.choice import MultipleChoice
 from ..suites.muse_leaves import Extraction
 from ..suites.privleak import PrivLeak, TofuPrivLeak
 
-__all__ = ["clean_group", "task_files", "write"]
+__all__ = ["clean_group", "task_files"]
 
-NOTE = "# Written by `python -m robust_unlearn_bench.harness.task_yaml --write` from the suites; edit those.\n"
+NOTE = "# Written by `make generated` from the suites; edit those.\n"
 
 SCORED = (PrivLeak, TofuPrivLeak, Extraction, MultipleChoice)
 """Leaves whose documents are only scored; `lm_eval ls tasks` shows the difference."""
@@ -115,45 +110,3 @@ def _inline(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_inline(item)}" for key, item in value.items()) + "}"
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def write(folder: Path, files: Mapping[str, str], *, check: bool) -> list[str]:
-    """Bring the YAML in a folder up to date, or only look.
-
-    Args:
-        folder: tasks/.
-        files: what it should hold.
-        check: change nothing.
-
-    Returns:
-        What was (or would be) written or removed, as sentences.
-    """
-    present = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.yaml")}
-    told = []
-    for name, text in files.items():
-        if name not in present or present[name].read_text(encoding="utf-8") != text:
-            told.append(f"{name} {'is out of date' if name in present else 'is missing'}")
-            if not check:
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_text(text, encoding="utf-8")
-    for name in sorted(present.keys() - files.keys()):
-        told.append(f"{name} belongs to no suite")
-        if not check:
-            present[name].unlink()
-    return told
-
-
-def _main(arguments: Sequence[str]) -> int:
-    if list(arguments) not in (["--check"], ["--write"]):
-        print(__doc__)
-        return 2
-    from ..paths import tasks_dir
-
-    check = arguments[0] == "--check"
-    told = write(tasks_dir(), task_files(SUITES), check=check)
-    print("\n".join(told) or "tasks/ is up to date")
-    return 1 if told and check else 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1:]))
