@@ -1,4 +1,4 @@
-"""What a suite's standard set consists of: the order of its tasks and attacks, and what of it is missing."""
+"""The standard set of a suite: the order of its tasks and attacks, and the cells that are missing from results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["in_order", "missing"]
 
 
 def in_order(runs: Sequence[TaskRun], suite: str) -> list[TaskRun]:
-    """Runs by task and attack as the suite lists them; what it does not list comes last, as it was found."""
+    """Sort runs by task and attack in the order of the suite; what the suite does not list keeps its order and comes last."""
     known = _suite(suite)
     tasks = _tasks(known) if known else []
     attacks = ["none", *([*known.attacks, *known.curve] if known else [])]
@@ -23,7 +23,15 @@ def in_order(runs: Sequence[TaskRun], suite: str) -> list[TaskRun]:
 
 
 def missing(suite: str, done: Iterable[tuple[str, str]]) -> list[str]:
-    """Cells (task, attack) of the standard set that are not done, as "task attack"; nothing for an unknown suite."""
+    """List the cells of the standard set that have not been run.
+
+    Args:
+        suite: name of the suite; for an unknown one nothing is missing.
+        done: (task, attack) of every run.
+
+    Returns:
+        Every missing cell as "task attack".
+    """
     known, there = _suite(suite), set(done)
     cells = [(task, attack) for attack in known.attacks for task in _tasks(known)] if known else []
     return [" ".join(cell) for cell in cells if cell not in there]

@@ -1,11 +1,10 @@
-"""What is checked before a record may stand on the board. The same code runs locally and in CI.
+"""The checks that a record passes before it may stand on the board. The same code runs locally and in CI.
 
 Errors keep a record out; labels are shown beside it. Every finding names the field, the value and the rule.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,12 @@ from ...errors import RubError
 from ..record.attack_id import without_seed
 from ..record.entry import Entry
 from ..record.events import Tier
+from ..record.file_hash import file_sha256
 from ..record.items import Value, aggregate
 from ..record.schema import MetricSpec, Record, run_id
 from ..store import Anchors, Store
 from .finding import Finding
-from .plausibility import plausible
+from .plausibility import unusual
 
 __all__ = ["Verdict", "check_weights", "validate", "validate_for"]
 
@@ -29,11 +29,11 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came out.
+    """The result of a check.
 
     Attributes:
-        findings: errors first.
-        tier: how far the record could be checked.
+        findings: everything that was found, errors first.
+        tier: the tier that the record has reached.
     """
 
     findings: tuple[Finding, ...]
@@ -49,8 +49,8 @@ def validate(entry: Entry, anchors: Anchors | None, others: Sequence[Entry] = ()
     """Check a record that was read without error.
 
     Args:
-        entry: the record with its items (reading them has checked schema, ids and file hashes).
-        anchors: target and retrain record of its suite version, or None when there are none.
+        entry: the record with its items; reading them has checked schema, ids and file hashes.
+        anchors: the target and the retrain record of its suite version, or None when there are none.
         others: the records that are on the board.
     """
     found = list(_own(entry))
@@ -63,7 +63,7 @@ def validate(entry: Entry, anchors: Anchors | None, others: Sequence[Entry] = ()
         found += _against(entry, anchors)
     found += _identity(entry.record, anchors, [other.record for other in others])
     if anchors is not None and not any(f.level == "error" for f in found):
-        found += plausible(entry, anchors)
+        found += unusual(entry, anchors)
     verified = anchors is not None and all(task in entry.items for task in _scored(anchors.target.record))
     order = sorted(found, key=lambda finding: finding.level != "error")
     return Verdict(tuple(order), "items_verified" if verified else "self_reported")
@@ -83,14 +83,8 @@ def check_weights(record: Record, folder: Path) -> list[Finding]:
         where = "the record lists no such file" if name in present else f"not in {folder}"
         found.append(Finding("error", f"model.weights.{name}", where))
     for name in sorted(present & set(record.model.weights)):
-        digest = hashlib.sha256()
-        with (folder / name).open("rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
-        if digest.hexdigest() != record.model.weights[name].sha256:
-            found.append(
-                Finding("error", f"model.weights.{name}", f"sha256 is {digest.hexdigest()}, the record says otherwise")
-            )
+        if (digest := file_sha256(folder / name)) != record.model.weights[name].sha256:
+            found.append(Finding("error", f"model.weights.{name}", f"sha256 is {digest}, the record says otherwise"))
     return found
 
 

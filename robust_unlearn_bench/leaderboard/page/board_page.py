@@ -1,4 +1,4 @@
-"""What the index page says about one board: table, charts with their numbers, and published tables."""
+"""The sections of the index page: a board with its table and charts, and the published tables."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _PLOTTED = 40
 
 
 def board_key(board: Board) -> str:
-    """Fragment of a board's section."""
+    """Fragment identifier of the section of a board."""
     return f"s-{board.suite}"
 
 
 def board_values(board: Board) -> dict[str, Any]:
-    """Values of the template's `b`."""
+    """Values of a board that the template `index.html.j2` shows."""
     relearns = any(attack.line for attack in board.attacks)
     columns = [("rank", "#", "n"), ("name", "model", ""), ("score", "score", "n"), ("grade", "optimizer grade", "")]
     columns += [("forgetting", "robust forgetting", "n"), ("utility", "utility", "n")]
@@ -118,7 +118,7 @@ def _charts(board: Board) -> list[dict[str, Any]]:
 
 
 def reported_values(table: Reported) -> dict[str, Any]:
-    """Values of the template's `r`."""
+    """Values of a table that the template `published.html.j2` shows."""
     columns = [
         (m, a) for m in table.metrics for a in table.attacks if any(a in r.values.get(m, {}) for r in table.rows)
     ]

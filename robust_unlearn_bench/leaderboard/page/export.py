@@ -33,7 +33,7 @@ def board_json(boards: Sequence[Board], reported: Sequence[Reported] = ()) -> by
 
 
 def board_csv(boards: Sequence[Board]) -> bytes:
-    """One line a model and cell: what was measured, and what it means."""
+    """One line for each model and cell: what was measured, and what it means."""
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
     out.writerow(_COLUMNS.split())

@@ -1,4 +1,4 @@
-"""What a permalink page says about one submission."""
+"""The permalink page of one submission."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["model_values"]
 
 
 def model_values(row: Row, board: Board) -> dict[str, Any]:
-    """Values of the model template."""
+    """Values that the template `model.html.j2` shows."""
     record = row.entry.record
     mark = mark_of(row)
     by_attack = [(a, [f for f in row.forgetting if f.cell.attack == a.name]) for a in board.attacks]
@@ -56,7 +56,7 @@ def _fragment(run: Attack) -> str:
 
 
 def _others(row: Row) -> list[tuple[str, list[float | None]]]:
-    """Metrics that do not enter the score: name → one value a run."""
+    """Metrics that do not enter the score: name, and the value under each run."""
     record = row.entry.record
     values = {(r.task, r.metric, run_id(r.attack, r.seed)): r.value for r in record.results}
     return [
@@ -71,10 +71,10 @@ def _others(row: Row) -> list[tuple[str, list[float | None]]]:
 
 
 def _facts(row: Row) -> list[tuple[str, str]]:
-    """What the record says about model, method and environment, without the blanks."""
+    """What the record says about model, method and environment, leaving out what is unknown."""
     record = row.entry.record
     method, model, environment = record.method, record.model, record.environment
-    told: Mapping[str, object] = {
+    facts: Mapping[str, object] = {
         "model": f"{model.name} ({model.source})",
         "revision": model.revision,
         "base": model.base,
@@ -100,7 +100,7 @@ def _facts(row: Row) -> list[tuple[str, str]]:
             if name in ("package", "lm_eval", "torch", "transformers", "python", "device", "batch_size")
         ),
     }
-    return [(name, str(value)) for name, value in told.items() if value not in (None, "")]
+    return [(name, str(value)) for name, value in facts.items() if value not in (None, "")]
 
 
 def _plain(value: object) -> str:

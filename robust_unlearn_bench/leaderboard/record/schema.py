@@ -46,9 +46,9 @@ class Model(Strict):
     """What was evaluated.
 
     Attributes:
-        name: hub repository or the name of a local folder.
-        source: where `name` is to be looked for.
-        kind: "target" and "retrain" are anchors, "null" knows nothing by construction.
+        name: name of the hub repository or of the local folder.
+        source: whether `name` is a hub repository or a local folder.
+        kind: "target" and "retrain" for the anchors, "null" for a model that knows nothing by construction.
         fingerprint: the harness's hash of the weights in memory, or None.
         weights: safetensors file → content.
         adapter: hub repository or folder of an adapter that was merged, with `base` beneath it.
@@ -82,7 +82,7 @@ class Method(Strict):
         objective: registry name of the forget loss, or "other"; None for a model that was not unlearned.
         optimizer: registry name, or "other".
         tuning_trials: how many configurations were tried before this one was chosen.
-        selected_on: what the choice looked at ("retain", "forget after relearn50", …).
+        selected_on: what the choice was based on ("retain", "forget after relearn50", …).
         forward: model forward passes spent.
         backward: model backward passes spent.
         defends_against: attacks that the method was trained to withstand.
@@ -150,12 +150,12 @@ class Attack(Strict):
     """One attack as it was carried out.
 
     Attributes:
-        name: as in task names, without its seed.
-        seed: of the attack's own randomness.
+        name: name of the attack as in task names, without its seed.
+        seed: seed of the randomness of the attack.
         digest: the harness's hash of `config`.
         config: every parameter of every step.
         diagnostics: what each step reported about itself; `flags` holds warnings.
-        weight_change: relative L2 change of all weights.
+        weight_change: relative change of all weights in the L2 norm.
     """
 
     name: AttackName
@@ -170,6 +170,12 @@ class Attack(Strict):
     def id(self) -> AttackId:
         """What the attack is, whatever its seed."""
         return AttackId.of(self.name, self.config)
+
+    @property
+    def flags(self) -> list[str]:
+        """The warnings that its steps reported."""
+        lists = [step.get("flags") for step in self.diagnostics]
+        return [str(flag) for flags in lists if isinstance(flags, list) for flag in flags]
 
 
 class Result(Strict):

@@ -12,10 +12,10 @@ __all__ = ["board_rows", "columns_of", "describe_cell", "percent", "text", "verd
 
 
 def board_rows(board: Board) -> list[dict[str, str]]:
-    """One mapping a model, in the board's order: header → text, percentages without their sign.
+    """One mapping for each model, in the order of the board: header → text, with percentages without their sign.
 
-    Columns: rank, model, optimizer grade; forgetting and utility under each attack, where attacks of one relearning
-    family share a column that shows the worst of them; the largest leakage; robust forgetting, utility, score with its
+    Columns: rank, model, optimizer grade; forgetting and utility under each attack, where attacks that differ in
+    their amount alone share a column that shows the worst of them; the largest leakage; robust forgetting, utility, score with its
     interval; the attack that decides the score.
     """
     columns = columns_of(board)
@@ -52,7 +52,7 @@ def columns_of(board: Board) -> dict[str, tuple[str, ...]]:
 
 
 def describe_cell(cell: Cell, suite: str) -> str:
-    """The cell in words: knowmem_forget under relearn50."""
+    """The cell in words, such as `knowmem_forget under relearn50`."""
     return f"{cell.task.removeprefix(suite + '_')} under {cell.attack}"
 
 
@@ -74,12 +74,12 @@ def verdict(row: Row, board: Board) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A fraction for people: 0.574 → 57.4; unknown is a dash."""
+    """A fraction in percent with one decimal, such as 57.4 for 0.574; a dash when it is unknown."""
     return "–" if value is None else f"{round(100 * value, 1) + 0.0:.1f}"  # + 0.0: no minus before a zero
 
 
 def with_interval(number: Number) -> str:
-    """57.4 [51.0, 63.9]."""
+    """The value and its interval in percent, such as `57.4 [51.0, 63.9]`."""
     if number.value is None or number.low is None or number.high is None:
         return percent(number.value)
     return f"{percent(number.value)} [{percent(number.low)}, {percent(number.high)}]"

@@ -35,7 +35,7 @@ __all__ = ["MIN_CLUSTERS", "OVER_UNLEARNED", "SCORER_VERSION", "harmonic", "scor
 SCORER_VERSION = "1.0"
 
 MIN_CLUSTERS = 8
-"""A forget task with fewer clusters ranks nobody: its bootstrap cannot know its own spread."""
+"""With fewer clusters in a forget task no row is ranked: the bootstrap cannot know its own spread."""
 
 OVER_UNLEARNED = -0.05
 """A cell whose whole interval of leakage lies below this is marked: the model knows less than one that never learned."""
@@ -56,8 +56,8 @@ def score(
         entries: the rows; target and retrain are added when absent.
         target: the model before unlearning, with items.
         retrain: the model that never saw the forget data, with items.
-        replicates: of the bootstrap.
-        seed: of the bootstrap.
+        replicates: number of bootstrap replicates.
+        seed: seed of the bootstrap.
         least: the weakest tier that is ranked.
 
     Raises:
