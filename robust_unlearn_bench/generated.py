@@ -48,8 +48,10 @@ def written_files() -> Iterator[Written]:
     yield Written(
         "baselines/*/*.md", {f"baselines/{name}.md": recipe_card(name, load_recipe(name)) for name in recipe_names()}
     )
-    yield Written("docs/*.md", {"docs/attacks.md": attack_handbook(), "docs/unlearning.md": handbook()})
-    yield Written("leaderboard/schema/*", {"leaderboard/schema/record-v1.json": pretty(json_schema()).decode()})
+    yield Written("docs/attacks.md", {"docs/attacks.md": attack_handbook()})
+    yield Written("docs/unlearning.md", {"docs/unlearning.md": handbook()})
+    schema = "leaderboard/schema/record-v1.json"
+    yield Written(schema, {schema: pretty(json_schema()).decode()})
 
 
 def update(root: Path, written: Written, *, check: bool) -> list[str]:
