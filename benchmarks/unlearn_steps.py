@@ -43,9 +43,7 @@ def closures(llama: Any, forget: Batches, retain: Batches) -> StepClosures:
     """Gradient difference through the package."""
     view = ModelView(llama, lambda: computing("bf16_autocast", torch.device("cpu")))
     down, keep = OBJECTIVES["grad_diff"](), RETAIN_LOSSES["nll"]()
-    made = StepClosures(
-        view, Term(lambda b: down.loss(b, view, None), forget), Term(lambda b: keep.loss(b, view, None), retain)
-    )
+    made = StepClosures(view, Term(down.means(view, None), forget), Term(keep.means(view, None), retain))
     made.seek(0)
     return made
 

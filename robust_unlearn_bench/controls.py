@@ -84,7 +84,7 @@ def nano_controls(
     Raises:
         ConfigError: the tasks belong to no embedded suite.
     """
-    suite = next((name for name in SUITES if name.startswith("nano_") and all(t.startswith(name) for t in tasks)), None)
+    suite = next((name for name in SUITES if SUITES[name].embedded and all(t.startswith(name) for t in tasks)), None)
     if suite is None:
         raise ConfigError(
             f"--controls needs --target MODEL and --retrain MODEL for {', '.join(tasks)}: only the embedded nano suites "

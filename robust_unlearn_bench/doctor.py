@@ -39,6 +39,7 @@ def examine(hub_timeout: float = 3.0) -> list[Check]:
         _python,
         _packages,
         _tasks,
+        _plugins,
         _device,
         lambda: _hub(hub_timeout),
         _data,
@@ -68,6 +69,7 @@ def _packages() -> Iterator[Check]:
         "transformers": ((4, 50), (6,)),
         "lm-eval": ((0, 4, 12), (0, 5)),
         "datasets": ((3,), None),
+        "bitsandbytes": ((0, 46), None),
     }
     for package, (low, high) in required.items():
         found = _installed(package)
@@ -81,14 +83,13 @@ def _packages() -> Iterator[Check]:
     if (torch := _installed("torch")) and _release(torch) < (2, 9):
         needed = "optimizer muon, and with it rub nano train and rub demo, need torch 2.9"
         yield Check("muon", "note", needed, "pip install 'torch>=2.9'")
-    extras = {"peft": "peft", "bitsandbytes": "bitsandbytes", "pytorch-optimizer": "pytorch-optimizer"}
-    for package, extra in extras.items():
+    for package in ("peft", "pytorch-optimizer"):
         found = _installed(package)
         yield Check(
             package,
             "ok" if found else "note",
             found or "not installed (optional)",
-            "" if found else f"pip install 'robust-unlearn-bench[{extra}]' when needed",
+            "" if found else f"pip install 'robust-unlearn-bench[{package}]' when needed",
         )
 
 
@@ -115,6 +116,24 @@ def _tasks() -> Iterator[Check]:
             f"the copies inside lm-eval differ from {source}",
             "pip install --no-deps -e .   (an editable install copies the YAML once)",
         )
+
+
+def _plugins() -> Iterator[Check]:
+    """What other distributions bring, and what of it cannot be used."""
+    from .attacks import ATTACKS
+    from .metrics.document import METRICS
+    from .objectives import OBJECTIVES, RETAIN_LOSSES
+    from .optimizers import OPTIMIZERS
+    from .registry import BUILT_IN
+    from .suites import SUITES
+
+    for registry in (ATTACKS, METRICS, OBJECTIVES, OPTIMIZERS, RETAIN_LOSSES, SUITES):
+        problems = registry.problems()
+        for name in registry:
+            if (origin := registry.origin(name)) != BUILT_IN and not any(f"{name!r} of" in said for said in problems):
+                yield Check(f"{registry.kind} {name}", "ok", origin)
+        for sentence in problems:
+            yield Check("plug-in", "problem", sentence, "mend or uninstall that distribution; everything else works")
 
 
 def _device() -> Iterator[Check]:

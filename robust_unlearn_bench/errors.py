@@ -8,7 +8,7 @@
     ├── AttackError        an attack could not be carried out
     ├── TrainingError      a training run had to stop (non-finite loss, …)
     ├── RecordError        a leaderboard record or item file is not valid
-    ├── MissingExtraError  an optional dependency is not installed (also an ImportError)
+    ├── MissingExtraError  a dependency is not installed (also an ImportError)
     └── PluginError        another distribution registers something that cannot be used
 
 A message is one sentence: what is wrong, where, what to do.
@@ -83,14 +83,15 @@ class PluginError(RubError):
 
 
 class MissingExtraError(RubError, ImportError):
-    """An optional dependency is not installed."""
+    """A dependency that only some features need is not installed."""
 
-    def __init__(self, package: str, extra: str, what: str) -> None:
+    def __init__(self, package: str, extra: str | None, what: str) -> None:
         """Build the message.
 
         Args:
             package: the import that failed.
-            extra: the extra of this project that brings it.
+            extra: the extra of this project that brings it, or None when every installation should have it.
             what: the feature that needs it.
         """
-        super().__init__(f"{what} needs {package}, which is not installed: pip install 'robust-unlearn-bench[{extra}]'")
+        remedy = f"'robust-unlearn-bench[{extra}]'" if extra else package
+        super().__init__(f"{what} needs {package}, which is not installed: pip install {remedy}")

@@ -34,20 +34,22 @@ class Written(NamedTuple):
 def written_files() -> Iterator[Written]:
     """What every generator writes."""
     from .attacks.attack_handbook import attack_handbook
-    from .harness.task_yaml import task_files
+    from .harness.task_yaml import task_files, utility_files
     from .leaderboard.record.sealing import json_schema
     from .leaderboard.record.strict_json import pretty
+    from .paths import baselines_dir
     from .registry import BUILT_IN
     from .suites import SUITES
     from .unlearn.handbook import handbook
-    from .unlearn.recipe import load_recipe, recipe_names
+    from .unlearn.recipe import load_recipe, recipe_files
     from .unlearn.recipe_card import recipe_card
 
     suites = [name for name in SUITES if SUITES.origin(name) == BUILT_IN]
-    yield Written("tasks/**/*.yaml", {f"tasks/{path}": text for path, text in task_files(suites).items()})
-    yield Written(
-        "baselines/*/*.md", {f"baselines/{name}.md": recipe_card(name, load_recipe(name)) for name in recipe_names()}
-    )
+    tasks = {**task_files(suites), **utility_files()}
+    yield Written("tasks/**/*.yaml", {f"tasks/{path}": text for path, text in tasks.items()})
+    recipes = [name for name, path in recipe_files().items() if path.is_relative_to(baselines_dir())]
+    cards = {f"baselines/{name}.md": recipe_card(name, load_recipe(name)) for name in recipes}
+    yield Written("baselines/*/*.md", cards)
     yield Written("docs/attacks.md", {"docs/attacks.md": attack_handbook()})
     yield Written("docs/unlearning.md", {"docs/unlearning.md": handbook()})
     schema = "leaderboard/schema/record-v1.json"

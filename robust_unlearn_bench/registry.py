@@ -54,6 +54,7 @@ class Registry(Generic[T]):
             source of its package.
         package: package whose modules register the built-in members.
         requires: attributes that every member has.
+        requires_facts: keyword arguments that every decorator has.
         make: turns what is decorated into the member; the identity by default.
     """
 
@@ -63,6 +64,7 @@ class Registry(Generic[T]):
         plural: str,
         package: str,
         requires: Sequence[str] = (),
+        requires_facts: Sequence[str] = (),
         make: Callable[[Any], T] = lambda member: cast(T, member),
     ) -> None:
         self.kind = kind
@@ -70,6 +72,7 @@ class Registry(Generic[T]):
         self._symbol = plural.upper()
         self._package = package
         self._requires = tuple(requires)
+        self._requires_facts = tuple(requires_facts)
         self._make = make
         self._members: dict[str, T] = {}
         self._facts: dict[str, Mapping[str, str]] = {}
@@ -95,7 +98,8 @@ class Registry(Generic[T]):
             if name in self._members or (not ours and name in self._declared):
                 raise ConfigError(f"{self.kind} {name!r} is registered twice; choose another name")
             made = self._make(member)
-            if missing := [attribute for attribute in self._requires if not hasattr(made, attribute)]:
+            missing = [attribute for attribute in self._requires if not hasattr(made, attribute)]
+            if missing := [*missing, *(fact for fact in self._requires_facts if fact not in facts)]:
                 raise ConfigError(f"{self.kind} {name!r} has no {' and no '.join(missing)}: define it")
             self._members[name], self._facts[name] = made, facts
             self._origins[name] = BUILT_IN if ours else self._loading

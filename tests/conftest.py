@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["fixtures.architectures", "fixtures.unlearning"]
+pytest_plugins = ["fixtures.architectures", "fixtures.environments", "fixtures.unlearning"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -121,9 +121,16 @@ def mirror(tmp_path: Path) -> Path:
         write(f"{corpus}/verbmem/forget.json", [{"prompt": f"Chapter {i}. ", "gt": f"It was {i}."} for i in range(3)])
         for split in ("forget", "holdout", "retain1", "retain2"):
             write(f"{corpus}/raw/{split}.json", [f"{corpus} {split} text {i}" for i in range(5)])
-    for kind in ("scal", "sust"):
-        for fold in range(1, 5):
-            write(f"news/{kind}/forget_{fold}.json", [f"news {kind} {fold}"] * fold)
+    folds = [[f"news forget text {i}" for i in range(5)]]  # the first is raw/forget
+    ends = {
+        2: "was found in the iron tower",
+        3: "sang of what the old baker wrote",
+        4: "a new river where blue iron was",
+    }
+    folds += [[f"news fold {k} text {i} {end}" for i in range(5)] for k, end in ends.items()]
+    for k in range(1, 5):
+        write(f"news/sust/forget_{k}.json", folds[k - 1])
+        write(f"news/scal/forget_{k}.json", [text for fold in folds[:k] for text in fold])
 
     for split in ("forget01", "forget05", "forget10", "retain99", "retain95", "retain90", "holdout10"):
         write(f"tofu/{split}.json", books(split, 3))

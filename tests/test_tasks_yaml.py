@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from robust_unlearn_bench.harness.task_yaml import UTILITY, clean_group, task_files
+from robust_unlearn_bench.harness.task_yaml import UTILITY, task_files, utility_files
 from robust_unlearn_bench.suites import SUITES
 
 WITH_MIRROR = [name for name in SUITES if not name.startswith("nano_")]
@@ -23,7 +24,7 @@ def ours() -> Any:
 
 
 def test_every_file_is_read_by_lm_eval(ours: Any) -> None:
-    assert len(ours.all_subtasks) + len(ours.all_groups) == len(task_files(SUITES))
+    assert len(ours.all_subtasks) + len(ours.all_groups) == len({**task_files(SUITES), **utility_files()})
 
 
 def test_no_group_bears_the_final_name_of_a_leaf(ours: Any) -> None:
@@ -49,7 +50,7 @@ def test_the_robust_group_loads_every_leaf_under_every_attack(
         assert task.task_name == name
         assert len(task.eval_docs) > 0
     assert list(loaded["group_map"][f"{suite}_robust"]) == [
-        clean_group(suite) if attack == "none" else f"{suite}__{attack}" for attack in SUITES[suite].attacks
+        SUITES[suite].clean_group if attack == "none" else f"{suite}__{attack}" for attack in SUITES[suite].attacks
     ]
 
 
@@ -72,11 +73,22 @@ def test_curve_groups(ours: Any, mirror: Path, monkeypatch: pytest.MonkeyPatch) 
     assert [n for n in names if "verbmem" in n] == [f"muse_books_verbmem__relearn_const{k}" for k in (25, 50, 75, 100)]
 
 
+@pytest.mark.parametrize("series", ["muse_news_scal", "muse_news_sust"])
+def test_a_series_is_one_group_of_unattacked_suites(
+    ours: Any, mirror: Path, monkeypatch: pytest.MonkeyPatch, series: str
+) -> None:
+    monkeypatch.setenv("RUB_DATA", str(mirror))
+    loaded = ours.load([series])
+    assert list(loaded["group_map"][series]) == [f"{series}{k}" for k in (1, 2, 3, 4)]
+    leaves = [leaf.name for leaf in SUITES[f"{series}1"].leaves]
+    assert list(loaded["tasks"]) == [f"{series}{k}_{leaf}" for k in (1, 2, 3, 4) for leaf in leaves]
+
+
 def test_tags_pick_the_unattacked_leaves(ours: Any) -> None:
     by_tag = {tag: ours.task_index[tag].tags for tag in ours.all_tags}
     families = {name.partition("_")[0] for name in SUITES}
     assert set(by_tag) == {"unlearning", *(f"unlearning_{family}" for family in families)}
-    leaves = {f"{name}_{leaf.name}" for name in SUITES for leaf in SUITES[name].leaves}
+    leaves = {f"{name}_{leaf.name}" for name in SUITES if not SUITES[name].series for leaf in SUITES[name].leaves}
     assert by_tag["unlearning"] == leaves
     assert set.union(*(by_tag[f"unlearning_{family}"] for family in families)) == leaves
 
@@ -90,6 +102,7 @@ def test_readmes_name_every_leaf_and_group(root: Path, ours: Any) -> None:
             config = yaml.load(path.read_text(encoding="utf-8").replace("!function ", ""), yaml.SafeLoader)
             name = config.get("task") if "group" not in config else config["group"]
             _suite, _, attack = name.partition("__")
+            name = re.sub(r"^(muse_news_(?:scal|sust))\d", r"\1K", name)  # one line for the four suites of a series
             assert f"`{name}`" in readme or (attack and f"`{attack}`" in readme), (folder, name)
 
 

@@ -12,7 +12,7 @@ from ..suites.corpus import Corpora, Corpus
 if TYPE_CHECKING:
     from .relearn.split import Halves
 
-__all__ = ["ATTACKS", "Attack", "AttackContext", "AttackDefaults", "Diagnostics"]
+__all__ = ["ATTACKS", "NAME_A_SUITE", "Attack", "AttackContext", "AttackDefaults", "Diagnostics"]
 
 Diagnostics = dict[str, Any]
 """What an attack reports of itself, JSON-serialisable; `flags` lists documented warnings."""
@@ -57,6 +57,14 @@ class Attack(Protocol):
         """Equal for attacks that are stations of one run, so that `stages` serves them all; None for any other attack."""
         ...
 
+    def own_text(self) -> Corpus | None:
+        """Text that the attack reads besides what its context holds, or None when its parameters name none.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        ...
+
     def halves(self, forget: Corpus) -> Halves:
         """The half of the forget text that an attack that `splits` trains on, and the half to measure on."""
         ...
@@ -91,6 +99,10 @@ class AttackDefaults:
         """None: this attack shares its run with no other."""
         return None
 
+    def own_text(self) -> Corpus | None:
+        """None: this attack reads nothing else."""
+        return None
+
     def halves(self, forget: Corpus) -> Halves:
         """Never asked for, because the attack does not split."""
         raise NotImplementedError(f"{type(self).__name__} does not split the forget text")
@@ -106,10 +118,13 @@ ATTACKS: Registry[type[Attack]] = Registry(
     "attack",
     "attacks",
     "robust_unlearn_bench.attacks",
-    requires=("name", "version", "trains", "splits", "trajectory", "halves", "apply", "stages"),
+    requires=("name", "version", "trains", "splits", "trajectory", "own_text", "halves", "apply", "stages"),
 )
 """Attack family → class. What the decorator says:
 
     label     how a user writes the attack: `relearn{k}_retain` is numbered by its parameter k; without it, the name
     budget    unit of that number where it is an amount of work that the attacker spends ("steps", "epochs")
 """
+
+NAME_A_SUITE = "name one (`suite: muse_books` beside the attack in the task's YAML, `--suite muse_books` of rub eval and rub attack)"
+"""What to do where an attack needs the text of a suite, as the end of a sentence."""

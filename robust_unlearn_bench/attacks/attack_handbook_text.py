@@ -39,8 +39,8 @@ Attacks that look at data use the suite's own text, never the evaluation's answe
 | `general` | the embedded general corpus: mentions no name, belongs to no suite |
 
 **Calibration** (`gptq`, `prune`): the corpus is tokenised in order, EOS between examples, and cut into windows of
-`length` tokens (at most the model's own window), each starting with BOS. `samples` windows are drawn without replacement
-by `seed`. A window that holds a passage of the forget text (50 words in a row of one forget text, or a whole shorter one
+`length` tokens (at most the model's own window), each starting with BOS where the tokenizer puts it before a text.
+`samples` windows are drawn without replacement by `seed`. A window that holds a passage of the forget text (50 words in a row of one forget text, or a whole shorter one
 of at least 8 words) is passed over and counted; where more than one window in ten does, the attack refuses, unless
 `calibration=forget` asks for forget text. The SHA-256 of the token ids, the number of windows and of tokens are recorded.
 
@@ -103,7 +103,9 @@ without replacement (reshuffled when used up), with g = ∇L clipped to ‖g‖ 
     m ← .9 m + .1 g,   v ← .999 v + .001 g²,   w ← w − lr · s(t) · m̂ / (√v̂ + 1e-8)
     s(t), t = 0 … k − 1:   cosine (1 + cos πt/k) / 2      constant 1      linear: t/w below w = ⌈k/10⌉, then (k − t)/(k − w)
 
-On running text every token is scored, in windows that start with BOS; on question and answer, the answer.
+On running text every token is scored, in windows that start with BOS; on question and answer, the answer. Tokenizers
+that put nothing before a text (Qwen, Pythia, OLMo) get no BOS, as in evaluation: the first token of a window is then
+given, not scored.
 
 AdamW without weight decay, gradients clipped to norm 1, dropout off; steps, examples and tokens are recorded. Beyond the
 model, and activations, a full fine-tuning holds

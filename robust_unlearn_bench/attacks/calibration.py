@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ..errors import DataError, UnknownNameError
 from ..suites.corpus import Corpus
-from .attack import AttackContext
+from ..training.encoding import prefix_ids
+from .attack import NAME_A_SUITE, AttackContext
 
 __all__ = ["Calibration", "CalibrationText", "calibrate", "check_text", "probe"]
 
@@ -31,7 +32,7 @@ class Calibration:
     """Chosen windows of token ids.
 
     Attributes:
-        windows: token ids, each [length], BOS first.
+        windows: token ids, each [length], BOS first where the tokenizer adds it.
         corpus: name of the corpus they were cut from.
         left_out: windows passed over because they hold a passage of the forget text.
     """
@@ -70,7 +71,7 @@ def calibrate(context: AttackContext, text: CalibrationText, samples: int, lengt
         context: corpora, tokenizer and window; where there are no corpora, "retain" falls back to the general text.
         text: which corpus.
         samples: windows wanted; a small corpus gives fewer.
-        length: tokens of a window with BOS, at most the model's own window.
+        length: tokens of a window, BOS included, at most the model's own window.
         seed: of the draw.
 
     Raises:
@@ -110,7 +111,9 @@ def _corpus(context: AttackContext, text: CalibrationText) -> Corpus:
     if text == "general" or (context.corpora is None and text == "retain"):
         return context.general
     if context.corpora is None:
-        raise DataError("calibration=forget needs a suite with forget text, and this task belongs to none")
+        raise DataError(
+            f"calibration=forget needs a suite with forget text, and this task belongs to none: {NAME_A_SUITE}"
+        )
     return context.corpora.forget if text == "forget" else context.corpora.retain
 
 
@@ -120,12 +123,11 @@ def _order(count: int, seed: int) -> list[int]:
 
 
 def _cut(corpus: Corpus, tokenizer: Any, length: int) -> list[Tensor]:
-    """All examples in order, EOS between them, cut into windows of `length` tokens that start with BOS.
+    """All examples in order, EOS between them, cut into windows of `length` tokens that begin as a text does.
 
     A rest shorter than a window is dropped, unless it is all there is.
     """
-    bos = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    head = [] if bos is None else [int(bos)]
+    head = prefix_ids(tokenizer)
     tail = [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
     if not corpus.examples:
         raise DataError(f"corpus {corpus.name} is empty: there is no text to calibrate or measure on")

@@ -44,6 +44,9 @@ def evaluate(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")] = None,
     limit: Annotated[float | None, typer.Option(help="Documents per task, for a quick look only.")] = None,
     chat: Annotated[bool, typer.Option("--apply-chat-template", help="Use the model's chat template.")] = False,
+    metrics: Annotated[
+        str | None, typer.Option(help="Further metrics to report, such as 'em prob'; see `rub doctor` for their names.")
+    ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (as RUB_DATA).")] = None,
     snapshot: Annotated[
         Keep,
@@ -85,6 +88,7 @@ def evaluate(
             apply_chat_template=chat,
             metadata={
                 **({"data_dir": str(data_dir)} if data_dir else {}),
+                **({"metrics": metrics.replace(",", " ").split()} if metrics else {}),
                 **({"snapshot": snapshot.value} if snapshot is not Keep.cpu else {}),
             },
         )

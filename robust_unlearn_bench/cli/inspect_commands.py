@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -52,7 +53,25 @@ def paths(folder: Annotated[Folder, typer.Argument(help="Which folder.")]) -> No
     typer.echo(where[folder.value]())
 
 
+def tasks(
+    suites: Annotated[list[str], typer.Argument(help="Names of suites.")],
+    out: Annotated[Path, typer.Option(help="Folder for the YAML, made if need be.")],
+) -> None:
+    """Write the lm-eval task YAML of suites: tasks, clean, attacked and robust groups.
+
+    For a suite of your own distribution: ship the folder inside lm_eval/tasks/, or pass it to lm_eval --include_path.
+
+    Example: rub tasks my_suite --out tasks/
+    """
+    from ..harness.task_yaml import task_files, write_files
+
+    files = task_files(suites)
+    write_files(out, files)
+    typer.echo(f"{len(files)} files in {out}")
+
+
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(doctor)
     app.command()(paths)
+    app.command()(tasks)

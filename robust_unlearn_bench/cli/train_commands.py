@@ -80,10 +80,10 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="For machines."
     from tabulate import tabulate
 
     from ..optimizers import grade_of
-    from ..unlearn.recipe import load_recipe, recipe_names
+    from ..unlearn.recipe import load_recipe, recipe_files
 
     rows = []
-    for name in recipe_names():
+    for name in recipe_files():
         recipe = load_recipe(name)
         optimizer = recipe.optimizer.name
         length = (
@@ -195,7 +195,7 @@ def nano_train(
         raise ConfigError("name one nano suite, or give --all")
     if link and (every or role is None):
         raise ConfigError("--link is for one model: name a suite and give --role")
-    names = [name for name in SUITES if name.startswith("nano_")] if every else [str(suite)]
+    names = [name for name in SUITES if SUITES[name].embedded] if every else [str(suite)]
     models = [(name, each) for name in names for each in ((role,) if role else Role)]
     copies = [out / f"{name}-{each.value}" for name, each in models] if out else []
     for copy in copies:

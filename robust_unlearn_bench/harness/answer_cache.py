@@ -1,4 +1,4 @@
-"""Answers kept on disk by (model, attack, request), so that an interrupted run resumes attack by attack.
+"""Answers kept on disk by (model, setting, attack, request), so that an interrupted run resumes attack by attack.
 
 One SQLite file a model, named by the fingerprint of its weights, below `paths.cache_dir()/answers`. `RUB_ANSWERS=off`
 turns it off. An attack whose requests are all there is not applied again; one that lacks any is applied and asked as a
@@ -20,11 +20,11 @@ from ..paths import cache_dir
 
 __all__ = ["AnswerCache", "answer_cache", "request_key"]
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever an answer to the same request could differ."""
 
 
-def request_key(setting: str, attack: Sequence[str], kind: str, arguments: Any) -> str:
+def request_key(setting: str, attack: Sequence[Any], kind: str, arguments: Any) -> str:
     """SHA-256 over everything but the weights that an answer depends on."""
     text = json.dumps([FORMAT, setting, list(attack), kind, arguments], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -11,6 +11,9 @@ from typing import Any
 
 from ..errors import ConfigError, ModelError, UnknownNameError
 from ..paths import installed_tasks_dir, tasks_dir
+from ..registry import BUILT_IN
+from ..suites import SUITES
+from .task_yaml import task_files, write_files
 
 __all__ = ["evaluate", "write_groups"]
 
@@ -54,10 +57,31 @@ def _member(task: str, manager: Any, suite: str | None) -> str:
 
 @cache
 def _known_tasks() -> Any:
-    """lm-eval's own tasks, and ours where they are not installed inside lm-eval; reading that many files takes seconds."""
+    """lm-eval's own tasks, and ours and other distributions' where they are not installed inside lm-eval.
+
+    Reading that many files takes seconds.
+    """
     from lm_eval.tasks import TaskManager
 
-    return TaskManager(include_path=None if installed_tasks_dir() else str(tasks_dir()))
+    manager = TaskManager(include_path=None if installed_tasks_dir() else str(tasks_dir()))
+    others = [name for name in SUITES if SUITES.origin(name) != BUILT_IN]
+    if missing := [name for name in others if SUITES[name].clean_group not in manager.task_index]:
+        folder = Path(_scratch().name)
+        write_files(folder, task_files(missing))
+        _add_tasks(manager, TaskManager(include_path=str(folder), include_defaults=False))
+    return manager
+
+
+@cache
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder that lasts as long as the process, because task YAML is read when its task is loaded."""
+    return tempfile.TemporaryDirectory()
+
+
+def _add_tasks(manager: Any, more: Any) -> None:
+    """Let a task manager know the tasks of another; its own come before others of the same name."""
+    for name, entry in more.task_index.items():
+        manager.task_index.setdefault(name, entry)
 
 
 def task_manager(metadata: Mapping[str, Any], folder: Path) -> Any:
@@ -65,8 +89,7 @@ def task_manager(metadata: Mapping[str, Any], folder: Path) -> Any:
     from lm_eval.tasks import TaskManager
 
     manager = TaskManager(include_path=str(folder), include_defaults=False, metadata=dict(metadata))
-    for name, entry in _known_tasks().task_index.items():
-        manager.task_index.setdefault(name, entry)
+    _add_tasks(manager, _known_tasks())
     return manager
 
 
@@ -89,7 +112,7 @@ def evaluate(
     Args:
         model: lm-eval model type ("hf", …).
         model_args: lm-eval model arguments.
-        tasks: task or group names.
+        tasks: task or group names; a suite's name means that suite, also where lm-eval has a task of that name.
         attacks: put every task under each of these; empty means the tasks' own.
         suite: whose text the attacks of lm-eval's own tasks use.
         out: folder for `results_*.json` and `samples_*.jsonl`.
@@ -111,6 +134,7 @@ def evaluate(
     from lm_eval.loggers import EvaluationTracker
     from lm_eval.utils import simple_parse_args_string
 
+    tasks = [SUITES[name].clean_group if name in SUITES else name for name in tasks]
     arguments = simple_parse_args_string(model_args) if isinstance(model_args, str) else dict(model_args)
     _refuse_unknown(arguments.get("dtype"), device)
     _refuse_absent(arguments)

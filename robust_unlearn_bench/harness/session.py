@@ -8,8 +8,6 @@ weights, ask everything that is tagged with it, and copy the snapshot back. Atta
 from __future__ import annotations
 
 import logging
-import resource
-import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -23,6 +21,7 @@ from ..errors import AttackError, ModelError, RubError
 from ..models.snapshot import Snapshot
 from ..models.weights import fingerprint, out_of_memory, require_float_weights
 from .cached_answers import Recall
+from .peak_memory import PeakMemory
 from .plan import Plan
 from .token_requests import KINDS, Ask, answer
 
@@ -75,7 +74,7 @@ class AttackSession:
                 missing = []
                 for key in trajectory:
                     chosen = [instances[i] for i in groups[key]]
-                    found = recall.find(key, chosen)
+                    found = recall.find(chosen)
                     if not all(_from_all_ranks(self.lm, found is not None)) or found is None:
                         missing.append(key)
                         continue
@@ -91,7 +90,7 @@ class AttackSession:
                         if results is None:
                             continue
                         self._report(chosen, report)
-                        recall.keep(key, chosen, report, results)
+                        recall.keep(chosen, report, results)
                         for i, result in zip(groups[key], results, strict=True):
                             answers[i] = result
                         bar.update(1)
@@ -151,13 +150,14 @@ class AttackSession:
     def _apply(self, plan: Plan, model: Any, bar: Any) -> dict[str, Any]:
         """All steps of a spec, one after the other."""
         context = plan.context(self.lm.tokenizer, int(self.lm.max_length), _progress(bar, plan.name))
+        memory = PeakMemory(model)
         started = time.perf_counter()
         steps = []
         for step in plan.spec.steps:
             bar.set_postfix_str(f"applying {step.name}")
             steps.append(step.apply(model, context))
             model.eval()
-        return self._measured(plan, context, model, steps, time.perf_counter() - started)
+        return self._measured(plan, context, model, steps, time.perf_counter() - started, memory)
 
     def _stages(
         self, keys: list[tuple[str, ...]], plans: list[Plan], model: Any, bar: Any
@@ -167,6 +167,7 @@ class AttackSession:
         context = plans[0].context(self.lm.tokenizer, int(self.lm.max_length), _progress(bar, step.name))
         field = label_of(step.name).field
         at = {getattr(plan.spec.steps[0], field): (key, plan) for key, plan in zip(keys, plans, strict=True)}
+        memory = PeakMemory(model)
         spent, started = 0.0, time.perf_counter()
         with closing(step.stages(model, context, sorted(at))) as stations:
             for k, diagnostics in stations:
@@ -174,14 +175,22 @@ class AttackSession:
                 key, plan = at[k]
                 was_training = model.training
                 model.eval()
-                yield key, self._measured(plan, context, model, [diagnostics], spent)
+                yield key, self._measured(plan, context, model, [diagnostics], spent, memory)
                 model.train(was_training)
+                memory.resume()
                 started = time.perf_counter()
 
     def _measured(
-        self, plan: Plan, context: AttackContext, model: Any, diagnostics: list[dict[str, Any]], seconds: float
+        self,
+        plan: Plan,
+        context: AttackContext,
+        model: Any,
+        diagnostics: list[dict[str, Any]],
+        seconds: float,
+        memory: PeakMemory,
     ) -> dict[str, Any]:
         assert self._snapshot is not None
+        peak = memory.read()
         same = _from_all_ranks(self.lm, fingerprint(model)) if self.lm.world_size > 1 else []
         if len(set(same)) > 1:
             raise AttackError(f"attack {plan.name} gave different weights on different ranks: run it in one process")
@@ -197,7 +206,7 @@ class AttackSession:
             "data": {"forget": corpora.forget.sha256, "retain": corpora.retain.sha256} if corpora else {},
             "relative_weight_change": change,
             "seconds": round(seconds, 3),
-            "peak_memory_bytes": _peak_memory(),
+            "peak_memory_bytes": peak,
         }
 
     def _raise_failures(self) -> None:
@@ -309,13 +318,3 @@ def _merge_adapter(lm: Any) -> None:
     if hasattr(model, "merge_and_unload") and hasattr(model, "peft_config"):
         log.info("merging the PEFT adapter into the model before it is attacked")
         lm._model = model.merge_and_unload()  # type: ignore[union-attr]  # hasattr told it apart
-
-
-def _peak_memory() -> int:
-    """Bytes: on CUDA the allocator's peak, else the largest resident set of the process so far."""
-    import torch
-
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

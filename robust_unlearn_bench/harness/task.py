@@ -23,7 +23,9 @@ from lm_eval.api.task import ConfigurableTask
 
 from .. import __version__
 from ..errors import ConfigError
+from ..metrics.means import mean_stderr
 from ..suites import SUITES, Leaf, Metric, Suite
+from ..suites.more_metrics import MoreMetrics
 from ..suites.suite import Comparing
 from .plan import plan_attack
 from .session import AttackSession, Tag
@@ -74,9 +76,30 @@ class AttackedTask(ConfigurableTask):  # type: ignore[misc]  # lm-eval is untype
         """`muse_books_verbmem`, or `muse_books_verbmem__gptq4` under an attack."""
         return self._base_name if self.plan.spec.is_none else f"{self._base_name}__{self.plan.name}"
 
-    def build_all_requests(self, **kwargs: Any) -> None:
-        """Build lm-eval's requests, then tag them; after its request cache, which knows nothing of attacks."""
-        super().build_all_requests(**kwargs)
+    def build_all_requests(
+        self, *, limit: int | None = None, samples: list[int] | None = None, world_size: int = 1, **kwargs: Any
+    ) -> None:
+        """Build lm-eval's requests, then tag them; after its request cache, which knows nothing of attacks.
+
+        Args:
+            limit: as lm-eval's.
+            samples: as lm-eval's.
+            world_size: number of processes that share the documents.
+            **kwargs: lm-eval's other arguments, `rank` among them.
+
+        Raises:
+            ConfigError: fewer documents than processes; on every rank, because the others would wait without end for
+                one that has nothing to ask.
+        """
+        share = {"limit": limit, "samples": samples, "world_size": world_size}
+        if world_size > 1:
+            count = sum(1 for _ in self.doc_iterator(limit=limit, samples=samples))
+            if count < world_size:
+                raise ConfigError(
+                    f"task {self.task_name} has {count} document{'s' * (count != 1)} for {world_size} processes, and "
+                    "each needs one: start fewer processes, or leave the task out"
+                )
+        super().build_all_requests(**share, **kwargs)
         for instance in self._instances:
             instance.rub = Tag(self.plan, self._kind(instance))
             instance.request_type = REQUEST
@@ -115,6 +138,9 @@ class LeafTask(AttackedTask):
         self.leaf: Leaf = suite.leaf(str(own["leaf"]))
         if (reference := (config.get("metadata") or {}).get("reference")) and isinstance(self.leaf, Comparing):
             self.leaf = self.leaf.against(str(reference))
+        self._refuse = self.leaf.refuse if isinstance(self.leaf, Comparing) else lambda fingerprint: None
+        if more := (config.get("metadata") or {}).get("metrics"):
+            self.leaf = MoreMetrics(self.leaf, [more] if isinstance(more, str) else list(more))
         config.setdefault("output_type", "generate_until")
         config.setdefault("test_split", "test")
         config["num_fewshot"] = 0
@@ -127,8 +153,20 @@ class LeafTask(AttackedTask):
         metrics = self.leaf.metrics
         self._metric_fn_list = {metric.name: None for metric in metrics}
         self._metric_fn_kwargs: dict[str, Any] = {metric.name: {} for metric in metrics}
-        self._aggregation_list = {metric.name: Aggregation(metric) for metric in metrics}
+        self._clusters: list[str] = []
+        self._aggregation_list = {metric.name: Aggregation(metric, self._clusters) for metric in metrics}
         self._higher_is_better = {metric.name: metric.higher_is_better for metric in metrics}
+
+    def build_all_requests(
+        self, *, limit: int | None = None, samples: list[int] | None = None, world_size: int = 1, **kwargs: Any
+    ) -> None:
+        """Build the requests, and note the clusters of all documents in the order in which lm-eval joins the ranks."""
+        super().build_all_requests(limit=limit, samples=samples, world_size=world_size, **kwargs)
+        shares = [
+            self.doc_iterator(rank=rank, limit=limit, samples=samples, world_size=world_size)
+            for rank in range(world_size)
+        ]
+        self._clusters[:] = [str(doc.get("cluster", f"document {i}")) for share in shares for i, doc in share]
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Take the documents from the suite's source instead of lm-eval's loader."""
@@ -179,8 +217,8 @@ class LeafTask(AttackedTask):
         """Per-document values of every metric."""
         if "bypass" in self._metric_fn_list:  # --predict_only
             return {"bypass": None}
-        if self.plan.spec.is_none and isinstance(self.leaf, Comparing):
-            self.leaf.refuse(str((self.plan.report.get("model") or {}).get("fingerprint") or ""))
+        if self.plan.spec.is_none:
+            self._refuse(str((self.plan.report.get("model") or {}).get("fingerprint") or ""))
         if not self._scored(doc):
             return dict.fromkeys(self._metric_fn_list)
         values = self.leaf.score(doc, results)
@@ -197,26 +235,29 @@ class LeafTask(AttackedTask):
 
 
 class Aggregation:
-    """Per-document values → the number and its standard error, leaving out unscored documents (None)."""
+    """Per-document values → the number and its standard error, leaving out unscored documents (None).
 
-    def __init__(self, metric: Metric) -> None:
+    Args:
+        metric: what is aggregated.
+        clusters: the cluster of each document, in the order of the values.
+    """
+
+    def __init__(self, metric: Metric, clusters: Sequence[str]) -> None:
         self.metric = metric
+        self.clusters = clusters
 
     def __call__(self, values: Sequence[Any]) -> float:
         """The metric over all documents."""
         return self.metric.aggregate([value for value in values if value is not None])
 
     def stderr(self, values: Sequence[Any]) -> float | str:
-        """Standard error, or lm-eval's "N/A"."""
-        scored = [value for value in values if value is not None]
-        how = self.metric.stderr
-        if how is None or len(scored) < 2:
+        """Standard error over clusters of documents, or lm-eval's "N/A"."""
+        kept = [(value, own) for value, own in zip(values, self.clusters, strict=True) if value is not None]
+        if self.metric.stderr is None or len(kept) < 2:
             return "N/A"
-        if callable(how):
-            value = how(scored)
-            return value if math.isfinite(value) else "N/A"
-        mean = sum(scored) / len(scored)
-        return float((sum((v - mean) ** 2 for v in scored) / (len(scored) - 1) / len(scored)) ** 0.5)
+        how = mean_stderr if self.metric.stderr == "mean" else self.metric.stderr
+        found = how([value for value, _ in kept], [own for _, own in kept])
+        return found if math.isfinite(found) else "N/A"
 
 
 def _add_own_stderr() -> None:

@@ -5,25 +5,21 @@
 <suite>_robust        the standard attacks, unattacked first
 <suite>_curve         relearning, looked at as it goes
 nano_robust           the robust groups of all nano suites
+muse_news_scal, …     the unattacked groups of all suites of a series
 utility…              three of lm-eval's own tasks, put under our attacks
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..suites import SUITES, Leaf, Suite
-from ..suites.choice import MultipleChoice
-from ..suites.muse_leaves import Extraction
-from ..suites.privleak import PrivLeak, TofuPrivLeak
 
-__all__ = ["clean_group", "task_files"]
+__all__ = ["task_files", "utility_files", "write_files"]
 
-NOTE = "# Written by `make generated` from the suites; edit those.\n"
-
-SCORED = (PrivLeak, TofuPrivLeak, Extraction, MultipleChoice)
-"""Leaves whose documents are only scored; `lm_eval ls tasks` shows the difference."""
+NOTE = "# Generated from the suites; edit those.\n"
 
 CLASSES = "!function robust_unlearn_bench.harness.task."
 
@@ -31,29 +27,35 @@ UTILITY = ("truthfulqa_mc2", "hellaswag", "arc_challenge")
 """lm-eval's own tasks whose mean accuracy the founding paper reports as general utility."""
 
 
-def clean_group(suite: str) -> str:
-    """Name of the group that runs a suite without attack."""
-    return f"{suite}__none" if suite.startswith("wmdp_") else suite
-
-
 def task_files(suites: Iterable[str]) -> dict[str, str]:
-    """Path below tasks/ → content, for these suites, the nano suites together, and the utility tasks."""
+    """Task YAML of some suites: path → content.
+
+    Args:
+        suites: names; suites that come with the package and those of one series also get a group together.
+    """
     files: dict[str, str] = {}
     names = list(suites)
+    series: dict[str, list[str]] = {}
     for name in names:
         files.update(_suite_files(SUITES[name]))
-    nano = [f"{name}_robust" for name in names if name.startswith("nano_")]
-    if nano:
-        files["nano/nano_robust.yaml"] = _group("nano_robust", nano)
-    files.update(_utility_files())
+        if SUITES[name].series:
+            series.setdefault(SUITES[name].series, []).append(SUITES[name].clean_group)
+    files.update({f"{_family(name)}/{name}.yaml": _group(name, members) for name, members in series.items()})
+    embedded = [f"{name}_robust" for name in names if SUITES[name].embedded]
+    if embedded:
+        files["nano/nano_robust.yaml"] = _group("nano_robust", embedded)
     return files
 
 
+def _family(name: str) -> str:
+    return name.partition("_")[0]
+
+
 def _suite_files(suite: Suite) -> dict[str, str]:
-    folder = f"{suite.name.partition('_')[0]}/{suite.name}"
+    folder = f"{_family(suite.name)}/{suite.name}"
     leaves = [f"{suite.name}_{leaf.name}" for leaf in suite.leaves]
     files = {f"{folder}/{leaf.name}.yaml": _leaf(suite, leaf) for leaf in (*suite.leaves, *suite.extra)}
-    groups = {"none": clean_group(suite.name)}
+    groups = {"none": suite.clean_group}
     files[f"{folder}/{suite.name}.yaml"] = _group(groups["none"], leaves)
     for attack in dict.fromkeys((*suite.attacks, *suite.curve)):
         if attack != "none":
@@ -66,16 +68,16 @@ def _suite_files(suite: Suite) -> dict[str, str]:
 
 
 def _leaf(suite: Suite, leaf: Leaf) -> str:
-    family = suite.name.partition("_")[0]
+    tagged = leaf in suite.leaves and not suite.series
     return _yaml(
         {
             "task": f"{suite.name}_{leaf.name}",
             "class": f"{CLASSES}LeafTask",
             "suite": suite.name,
             "leaf": leaf.name,
-            "output_type": "loglikelihood" if isinstance(leaf, SCORED) else "generate_until",
+            "output_type": "generate_until" if "output" in leaf.gives else "loglikelihood",
             **({"dataset_path": suite.dataset} if suite.dataset else {}),
-            **({"tag": ["unlearning", f"unlearning_{family}"]} if leaf in suite.leaves else {}),
+            **({"tag": ["unlearning", f"unlearning_{_family(suite.name)}"]} if tagged else {}),
             "metadata": {"version": float(suite.version)},
         }
     )
@@ -86,7 +88,8 @@ def _group(name: str, members: Sequence[Any], attack: str | None = None, **more:
     return _yaml({"group": name, **told, "task": members, **more, "metadata": {"version": 1.0}})
 
 
-def _utility_files() -> dict[str, str]:
+def utility_files() -> dict[str, str]:
+    """Three of lm-eval's own tasks as a group, unattacked and quantised."""
     members = [{"task": task, "class": f"{CLASSES}AttackedTask"} for task in UTILITY]
     mean = [{"metric": "acc", "aggregation": "mean", "weight_by_size": False}]
     return {
@@ -110,3 +113,10 @@ def _inline(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_inline(item)}" for key, item in value.items()) + "}"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Write files, path below the folder → content; whatever else the folder holds stays."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")

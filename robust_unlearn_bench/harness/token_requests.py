@@ -5,16 +5,18 @@
     token_scores   text, eos=False, stats=False                {"logprobs", "greedy", "truncated"[, "mean", "std"]}
     token_cut      tokens                                      {"text"}
 
-`generate` decodes greedily. Prompts are encoded with the tokenizer's own special tokens and cut on the left to leave
-room for the new tokens; "truncated" counts what was cut. The text is decoded without special tokens, is not stripped,
-and ends before the first `until` string.
+Text becomes tokens by `training.encoding.tokenise`, as in training: BOS first where the tokenizer puts it there itself.
+
+`generate` decodes greedily. Prompts are cut on the left to leave room for the new tokens; "truncated" counts what was
+cut. The text is decoded without special tokens, is not stripped, and ends before the first `until` string.
 
 `token_scores` gives the natural log-probability of every token of `text` after `prompt`, from a log-softmax in fp32,
-and whether it is the most likely token. With an empty prompt these are the tokens after the first (after BOS where the
-tokenizer adds one). What exceeds the context is cut: the prompt on the left, a text without prompt on the right.
+and whether it is the most likely token. With an empty prompt these are all tokens after BOS; where the tokenizer adds
+none, the first token of the text has no prediction, and they are those after it. What exceeds the context is cut: the
+prompt on the left, a text without prompt on the right.
 `stats` adds mean and standard deviation of the log-probability under the model's own distribution (Min-K++).
 
-`token_cut` encodes with special tokens, keeps the first n and decodes without them.
+`token_cut` keeps the first n tokens, BOS included, and decodes them without it.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 
 from ..errors import ModelError
+from ..models.weights import out_of_memory
+from ..training.encoding import Tokens, tokenise
 
 __all__ = ["KINDS", "answer"]
 
@@ -79,10 +83,16 @@ def answer(lm: Any, asks: Sequence[Ask], progress: Progress = lambda done: None)
 
 
 def _cut(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tuple[int, dict[str, Any]]]:
-    for i, ask in enumerate(asks):
-        ids = lm.tokenizer(ask.prompt)["input_ids"][: int(ask.options["tokens"])]
-        yield i, {"text": lm.tokenizer.decode(ids, skip_special_tokens=True)}
+    for i, (ask, ids) in enumerate(zip(asks, _prompt_ids(lm, asks), strict=True)):
+        kept = ids[: int(ask.options["tokens"])]
+        yield i, {"text": lm.tokenizer.decode(kept, skip_special_tokens=True)}
         progress(1)
+
+
+def _prompt_ids(lm: Any, asks: Sequence[Ask]) -> list[list[int]]:
+    return [
+        [*tokens.context, *tokens.completion] for tokens in tokenise([("", ask.prompt) for ask in asks], lm.tokenizer)
+    ]
 
 
 # --- scoring -------------------------------------------------------------------------------------------------------
@@ -91,8 +101,9 @@ def _cut(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tuple[int
 def _score(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tuple[int, dict[str, Any]]]:
     """Requests that come down to the same tokens share a row: MUSE scores a passage as membership and as extraction."""
     rows: dict[tuple[int, ...], list[_Scored]] = {}
-    for i, ask in enumerate(asks):
-        ids, scored, cut = _encode_scored(lm, ask)
+    texts = tokenise([(ask.prompt, str(ask.options["text"])) for ask in asks], lm.tokenizer)
+    for i, (ask, tokens) in enumerate(zip(asks, texts, strict=True)):
+        ids, scored, cut = _fit(lm, ask, tokens)
         rows.setdefault(tuple(ids), []).append(_Scored(i, scored, cut, bool(ask.options.get("stats"))))
     step = _score_batch(lm)
     for batch in _batches(list(rows.items()), [len(ids) for ids in rows], lm):
@@ -101,21 +112,13 @@ def _score(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tuple[i
         progress(len(results))
 
 
-def _encode_scored(lm: Any, ask: Ask) -> tuple[list[int], int, int]:
-    """Token ids, how many of the last are scored, how many were cut."""
-    text = str(ask.options["text"])
+def _fit(lm: Any, ask: Ask, tokens: Tokens) -> tuple[list[int], int, int]:
+    """Token ids within the model's context, how many of the last are scored, how many were cut."""
     limit = int(lm.max_length)
-    if not ask.prompt:
-        ids = list(lm.tok_encode(text))
-        if ask.options.get("eos"):
-            ids.append(lm.eot_token_id)
-        return ids[:limit], max(len(ids[:limit]) - 1, 0), max(len(ids) - limit, 0)
-    context, continuation = lm._encode_pair(ask.prompt, text)
-    if ask.options.get("eos"):
-        continuation = [*continuation, lm.eot_token_id]
-    ids = [*context, *continuation]
-    kept = ids[-limit:]
-    return kept, min(len(continuation), len(kept) - 1), len(ids) - len(kept)
+    completion = [*tokens.completion, *([lm.eot_token_id] if ask.options.get("eos") else [])]
+    ids = [*tokens.context, *completion]
+    kept = ids[-limit:] if ask.prompt else ids[:limit]
+    return kept, max(0, min(len(completion), len(kept) - 1)), len(ids) - len(kept)
 
 
 class _Scored(NamedTuple):
@@ -179,7 +182,7 @@ class _Prompt(NamedTuple):
 
 def _generate(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tuple[int, dict[str, Any]]]:
     settings: dict[tuple[int, tuple[str, ...]], list[_Prompt]] = {}
-    for i, ask in enumerate(asks):
+    for i, (ask, ids) in enumerate(zip(asks, _prompt_ids(lm, asks), strict=True)):
         new = int(ask.options["max_new_tokens"])
         room = int(lm.max_length) - new
         if room <= 0:
@@ -187,7 +190,6 @@ def _generate(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tupl
                 f"{new} new tokens are asked for, and the model's context holds {lm.max_length}: "
                 "use a model with a longer context"
             )
-        ids = list(lm.tok_encode(ask.prompt))
         prompt = _Prompt(i, ids[-room:], max(len(ids) - room, 0))
         settings.setdefault((new, tuple(ask.options.get("until", ()))), []).append(prompt)
     for (new, until), prompts in settings.items():
@@ -313,12 +315,14 @@ def _batches(rows: Sequence[T], lengths: Sequence[int], lm: Any) -> Iterator[lis
 def _with_oom_halving(
     step: Callable[[Sequence[T]], list[tuple[int, dict[str, Any]]]], rows: Sequence[T]
 ) -> list[tuple[int, dict[str, Any]]]:
-    """Run a batch; when the device has too little memory for it, run its halves."""
+    """Run a batch; when memory does not suffice for it, run its halves."""
     try:
         return step(rows)
-    except torch.cuda.OutOfMemoryError:
-        if len(rows) == 1:
+    except (RuntimeError, MemoryError) as error:
+        if len(rows) == 1 or not out_of_memory(error):
             raise
+    # Only here, outside `except`, is the traceback gone that held the tensors of the failed batch.
+    if torch.cuda.is_available():
         torch.cuda.empty_cache()
-        half = len(rows) // 2
-        return _with_oom_halving(step, rows[:half]) + _with_oom_halving(step, rows[half:])
+    half = len(rows) // 2
+    return _with_oom_halving(step, rows[:half]) + _with_oom_halving(step, rows[half:])

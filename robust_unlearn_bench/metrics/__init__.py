@@ -1,5 +1,6 @@
 """The benchmark's measures as pure functions of numbers and strings; nothing here knows a model or a dataset.
 
+document.py         the registry of metrics of one document, and what they read
 rouge.py            ROUGE-L F1 and recall
 extraction.py       extraction strength, exact memorisation
 membership.py       Min-K %, loss, zlib, Min-K++ scores, AUC, PrivLeak

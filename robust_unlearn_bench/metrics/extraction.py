@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["exact_memorization", "extraction_strength", "extraction_strength_ou"]
+from .document import METRICS, Reading
+
+__all__ = [
+    "exact_memorization",
+    "extraction_strength",
+    "extraction_strength_ou",
+]
 
 
 def extraction_strength(greedy: Sequence[bool]) -> float | None:
@@ -60,3 +66,21 @@ def _matching_tail(greedy: Sequence[bool]) -> int:
             break
         tail += 1
     return tail
+
+
+@METRICS.register("es", reads="tokens", says="more_knowledge")
+def _es(reading: Reading) -> float | None:
+    """`extraction_strength` of the true text."""
+    return None if reading.greedy is None else extraction_strength(reading.greedy)
+
+
+@METRICS.register("es_ou", reads="tokens", says="more_knowledge")
+def _es_ou(reading: Reading) -> float | None:
+    """`extraction_strength_ou` of the true text."""
+    return None if reading.greedy is None else extraction_strength_ou(reading.greedy)
+
+
+@METRICS.register("em", reads="tokens", says="more_knowledge")
+def _em(reading: Reading) -> float | None:
+    """`exact_memorization` of the true text."""
+    return None if reading.greedy is None else exact_memorization(reading.greedy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TypeVar
 
 __all__ = ["mean", "mean_stderr", "scored"]
@@ -22,10 +22,25 @@ def mean(values: Sequence[float | None]) -> float:
     return math.fsum(kept) / len(kept) if kept else math.nan
 
 
-def mean_stderr(values: Sequence[float | None]) -> float:
-    """Standard error of `mean`: sample standard deviation / √n; NaN below two values."""
-    kept = scored(values)
-    if len(kept) < 2:
+def mean_stderr(values: Sequence[float | None], clusters: Sequence[Hashable]) -> float:
+    """Standard error of `mean` when whole clusters are sampled: √(C/(C − 1)·Σ_c (Σ_{i∈c} (x_i − x̄))²)/n.
+
+    What the bootstrap of `bootstrap.py` comes to for a mean, without its noise; where every value is a cluster of its
+    own, it is the sample standard deviation over √n.
+
+    Args:
+        values: n of them scored.
+        clusters: the cluster of each value.
+
+    Returns:
+        The standard error; NaN below two clusters.
+    """
+    centre = mean(values)
+    sums: dict[Hashable, list[float]] = {}
+    for value, cluster in zip(values, clusters, strict=True):
+        if value is not None:
+            sums.setdefault(cluster, []).append(value - centre)
+    if len(sums) < 2:
         return math.nan
-    centre = mean(kept)
-    return math.sqrt(math.fsum((value - centre) ** 2 for value in kept) / (len(kept) - 1) / len(kept))
+    between = math.fsum(math.fsum(own) ** 2 for own in sums.values())
+    return math.sqrt(between * len(sums) / (len(sums) - 1)) / sum(map(len, sums.values()))

@@ -11,7 +11,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["MIN_K", "auc", "loss", "min_k", "min_k_plus_plus", "privleak", "zlib_ratio"]
+from .document import METRICS, Reading
+
+__all__ = [
+    "MIN_K",
+    "auc",
+    "loss",
+    "min_k",
+    "min_k_plus_plus",
+    "privleak",
+    "zlib_ratio",
+]
 
 MIN_K = 0.4
 """Fraction of a text's tokens, the least likely ones, that Min-K % looks at in MUSE."""
@@ -121,3 +131,29 @@ def privleak(model_auc: float, retrain_auc: float) -> float:
 def _lowest(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], fraction: float) -> float | None:
     count = int(fraction * len(values))
     return float(-np.mean(np.partition(values, count - 1)[:count])) if count else None
+
+
+@METRICS.register("min40", reads="tokens", says="less_knowledge")
+def _min40(reading: Reading) -> float | None:
+    """`min_k` of the true text at 40 %, in nats."""
+    return None if reading.logprobs is None else min_k(reading.logprobs)
+
+
+@METRICS.register("loss", reads="tokens", says="less_knowledge")
+def _loss(reading: Reading) -> float | None:
+    """`loss` of the true text, in nats a token."""
+    return None if reading.logprobs is None else loss(reading.logprobs)
+
+
+@METRICS.register("zlib", reads="tokens", says="less_knowledge")
+def _zlib(reading: Reading) -> float | None:
+    """`zlib_ratio` of the true text, in nats a token and byte."""
+    return None if reading.logprobs is None else zlib_ratio(reading.logprobs, reading.reference)
+
+
+@METRICS.register("minkpp", reads="spread", says="less_knowledge")
+def _minkpp(reading: Reading) -> float | None:
+    """`min_k_plus_plus` of the true text at 40 %, dimensionless."""
+    if reading.logprobs is None or reading.mean is None or reading.std is None:
+        return None
+    return min_k_plus_plus(reading.logprobs, reading.mean, reading.std)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
+from .document import METRICS, Reading
+
 __all__ = ["Rouge", "rouge_l"]
 
 
@@ -38,3 +40,15 @@ def _scorer(stemmer: bool) -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
     return RougeScorer(["rougeL"], use_stemmer=stemmer)
+
+
+@METRICS.register("rougeL_f1", reads="output", says="more_knowledge")
+def _rouge_f1(reading: Reading) -> float | None:
+    """F1 of ROUGE-L between the model's text and the true one, without stemmer, as MUSE reads it."""
+    return None if reading.output is None else rouge_l(reading.reference, reading.output, stemmer=False).f1
+
+
+@METRICS.register("rougeL_recall", reads="output", says="more_knowledge")
+def _rouge_recall(reading: Reading) -> float | None:
+    """Recall of ROUGE-L between the model's text and the true one, with stemmer, as TOFU reads it."""
+    return None if reading.output is None else rouge_l(reading.reference, reading.output, stemmer=True).recall

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from .document import METRICS, Reading
+
 __all__ = ["closeness", "log_truth_ratio", "mean_logprob", "preference", "probability", "superiority"]
 
 
@@ -82,3 +84,9 @@ def closeness(log_ratio: float) -> float:
 def superiority(log_ratio: float) -> float:
     """max(0, 1 − R): how much likelier the true answer is than the false ones, for text that should be known."""
     return max(0.0, -math.expm1(min(log_ratio, 0.0)))
+
+
+@METRICS.register("prob", reads="tokens", says="more_knowledge")
+def _prob(reading: Reading) -> float | None:
+    """`probability` of the true text: the geometric mean of the probabilities of its tokens."""
+    return None if reading.logprobs is None else probability(mean_logprob(reading.logprobs))

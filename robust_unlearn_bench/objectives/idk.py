@@ -39,7 +39,7 @@ class IDK(ObjectiveDefaults):
     """
 
     name: ClassVar[str] = "idk"
-    unit: ClassVar[Unit] = "token"
+    unit: ClassVar[Unit] = "companion_token"
     needs: ClassVar[Needs] = "nothing"
     companion: ClassVar[Literal["refusal"]] = "refusal"
 

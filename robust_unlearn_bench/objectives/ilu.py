@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import ConfigError
 from .divergence import log_softmax
 from .masking import mean_scored, scored, wide
-from .objective import OBJECTIVES, BatchLike, OnBase, View
+from .objective import OBJECTIVES, BatchLike, Mean, OnBase, View
 
 __all__ = ["ILU", "scale_gradient"]
 
@@ -44,7 +44,8 @@ class ILU(OnBase):
 
     Source: Wang et al. 2025, "Invariance makes LLM unlearning resilient even to unanticipated downstream fine-tuning",
         after Arjovsky et al. 2019, IRMv1.
-    Departs: the penalty is taken on the step's batch (or the part of it that fits one pass), squared after the mean.
+    Departs: the penalty is taken on the step's batch, squared after the mean. A batch that is computed in parts costs a
+        further forward pass of the fine-tuning text, which finds the mean that the parts share.
     """
 
     name: ClassVar[str] = "ilu"
@@ -59,7 +60,19 @@ class ILU(OnBase):
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
         """Base loss of the forget sequences and penalty of the fine-tuning sequences."""
-        text = batch.companion
-        assert text is not None
-        penalty = scale_gradient(model.logits(text), text.labels).square()
-        return self.inner.loss(batch, model, reference) + self.weight * penalty
+        penalty = self._penalty(_scale_gradient_of_companion(batch, model))
+        return self.inner.loss(batch, model, reference) + penalty
+
+    def means(self, model: View, reference: View | None) -> tuple[Mean, ...]:
+        """The base loss, and the mean over the fine-tuning tokens whose square is the penalty."""
+        base = Mean(lambda batch: self.inner.loss(batch, model, reference), self.unit)
+        return base, Mean(lambda batch: _scale_gradient_of_companion(batch, model), "companion_token", self._penalty)
+
+    def _penalty(self, mean: Tensor) -> Tensor:
+        return self.weight * mean.square()
+
+
+def _scale_gradient_of_companion(batch: BatchLike, model: View) -> Tensor:
+    text = batch.companion
+    assert text is not None
+    return scale_gradient(model.logits(text), text.labels)

@@ -51,7 +51,6 @@ class NPO(ObjectiveDefaults):
     """
 
     name: ClassVar[str] = "npo"
-    unit: ClassVar[Unit] = "sequence"
 
     beta: float = 0.1
     level: Literal["sequence", "token_mean", "muse_logits"] = "sequence"
@@ -59,6 +58,11 @@ class NPO(ObjectiveDefaults):
     def __post_init__(self) -> None:
         if not self.beta > 0:
             raise ConfigError(f"objective npo has beta={self.beta}: give a number above 0")
+
+    @property
+    def unit(self) -> Unit:
+        """Sequences, except for raw logits."""
+        return "token" if self.level == "muse_logits" else "sequence"
 
     @property
     def needs(self) -> Needs:

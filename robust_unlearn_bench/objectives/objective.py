@@ -6,7 +6,8 @@ The reference is the model before unlearning. An objective says what it needs of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -20,6 +21,7 @@ __all__ = [
     "RETAIN_LOSSES",
     "BatchLike",
     "Companion",
+    "Mean",
     "Needs",
     "Objective",
     "ObjectiveDefaults",
@@ -28,13 +30,13 @@ __all__ = [
     "View",
 ]
 
-Unit = Literal["token", "sequence"]
+Unit = Literal["token", "sequence", "companion_token"]
 Needs = Literal["nothing", "sequence_logprobs", "model"]
 Companion = Literal["refusal", "finetuning"]
 
 
 class BatchLike(Protocol):
-    """Right-padded sequences, see `unlearn.batching.Batch`."""
+    """Right-padded sequences, see `training.batching.Batch`."""
 
     @property
     def input_ids(self) -> Tensor:
@@ -93,7 +95,7 @@ class Objective(Protocol):
 
     @property
     def unit(self) -> Unit:
-        """What the loss is a mean over."""
+        """What the loss is a mean over: scored tokens, sequences, or scored tokens of the companions."""
         ...
 
     @property
@@ -103,6 +105,15 @@ class Objective(Protocol):
 
     def with_tokenizer(self, tokenizer: Any) -> Objective:
         """The same objective for a model with this tokenizer."""
+        ...
+
+    def means(self, model: View, reference: View | None) -> tuple[Mean, ...]:
+        """The loss as a sum of functions of means, which a loop can take over the parts of a batch.
+
+        Args:
+            model: what is trained.
+            reference: the model before unlearning, or None.
+        """
         ...
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
@@ -116,6 +127,20 @@ class Objective(Protocol):
         ...
 
 
+class Mean(NamedTuple):
+    """A mean over the units of a batch, and what the loss makes of it.
+
+    Attributes:
+        of: batch → scalar mean over its units, at the model's current weights.
+        unit: what the mean is taken over; the part of a batch counts by how many of these it holds.
+        then: function of the mean of the whole batch, or None for the mean itself.
+    """
+
+    of: Callable[[BatchLike], Tensor]
+    unit: Unit = "token"
+    then: Callable[[Tensor], Tensor] | None = None
+
+
 class ObjectiveDefaults:
     """The members of `Objective` that most objectives leave as they are; a base class for their dataclasses."""
 
@@ -126,6 +151,10 @@ class ObjectiveDefaults:
     def with_tokenizer(self, tokenizer: Any) -> Self:
         """The objective itself: it does not depend on the tokenizer."""
         return self
+
+    def means(self: Objective, model: View, reference: View | None) -> tuple[Mean, ...]:
+        """The loss itself, as the one mean that it is."""
+        return (Mean(lambda batch: self.loss(batch, model, reference), self.unit),)
 
 
 class OnBase(ObjectiveDefaults):
@@ -158,7 +187,7 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
     "objective",
     "objectives",
     "robust_unlearn_bench.objectives",
-    requires=("name", "unit", "needs", "companion", "loss", "with_tokenizer"),
+    requires=("name", "unit", "needs", "companion", "means", "loss", "with_tokenizer"),
 )
 """Forget loss → hyper-parameter class."""
 
@@ -166,6 +195,6 @@ RETAIN_LOSSES: Registry[type[Objective]] = Registry(
     "retain loss",
     "retain_losses",
     "robust_unlearn_bench.objectives",
-    requires=("name", "unit", "needs", "companion", "loss", "with_tokenizer"),
+    requires=("name", "unit", "needs", "companion", "means", "loss", "with_tokenizer"),
 )
 """Retain loss → hyper-parameter class."""

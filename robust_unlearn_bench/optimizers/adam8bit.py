@@ -50,7 +50,7 @@ class Adam8bit:
         try:
             from bitsandbytes.optim import AdamW8bit
         except ImportError as error:
-            raise MissingExtraError("bitsandbytes", "bitsandbytes", "optimizer adam8bit") from error
+            raise MissingExtraError("bitsandbytes", None, "optimizer adam8bit") from error
         betas = (self.beta1, self.beta2)
         held = [Parameter(local(p.detach())) if is_sharded(p) else p for p in parameters.values()]
         update = AdamW8bit(held, lr=self.lr, betas=betas, eps=self.eps, weight_decay=0.0)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ..errors import DataError
 from ..metrics.means import mean
 from .sources import fetch
-from .suite import Metric, Request, Source
+from .suite import LeafDefaults, Metric, Request, Source
 
 __all__ = ["MultipleChoice"]
 
@@ -16,7 +16,7 @@ LETTERS = "ABCD"
 
 
 @dataclass(frozen=True, slots=True)
-class MultipleChoice:
+class MultipleChoice(LeafDefaults):
     """Accuracy of the letter that the model finds most likely, without examples and chat template.
 
     The prompt, the letters and the choice are those of lm-eval's `wmdp_*` (version 1) and `mmlu_*` (version 1.0), and

@@ -6,7 +6,6 @@ Source: Shi et al., "MUSE: Machine Unlearning Six-Way Evaluation for Language Mo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 from .corpus import Corpora, Corpus, Example
 from .muse_leaves import Extraction, KnowMem, VerbMem
@@ -14,27 +13,42 @@ from .privleak import PrivLeak
 from .sources import HubSource, MirrorSource, fetch, mirror_dir
 from .suite import SUITES, Leaf, Source, Suite
 
-__all__ = ["Extraction", "KnowMem", "PrivLeak", "VerbMem", "fold", "muse_books", "muse_corpora", "muse_news"]
+__all__ = [
+    "Extraction",
+    "KnowMem",
+    "PrivLeak",
+    "VerbMem",
+    "muse_books",
+    "muse_corpora",
+    "muse_news",
+    "muse_source",
+    "running_text",
+]
 
 
-def muse_corpora(name: str) -> Callable[[Source], Corpora]:
-    """Forget text raw/forget, retain text raw/retain1 (the part that MUSE gives to unlearners)."""
+def muse_corpora(name: str, forget: tuple[str, str] = ("raw", "forget")) -> Callable[[Source], Corpora]:
+    """Forget text from one split, retain text from raw/retain1 (the part that MUSE gives to unlearners).
+
+    Args:
+        name: suite.
+        forget: configuration and split of the forget text.
+    """
 
     def load(source: Source) -> Corpora:
         return Corpora(
-            forget=_corpus(source, "raw", "forget", f"{name}/forget"),
-            retain=_corpus(source, "raw", "retain1", f"{name}/retain"),
+            forget=running_text(source, *forget, f"{name}/forget"),
+            retain=running_text(source, "raw", "retain1", f"{name}/retain"),
         )
 
     return load
 
 
-def fold(source: Source, kind: Literal["scal", "sust"], number: int) -> Corpus:
-    """Forget text of unlearning request 1–4 (News): growing sets (scal), or one new set after another (sust)."""
-    return _corpus(source, kind, f"forget_{number}", f"muse_news/{kind}/{number}")
+def running_text(source: Source, config: str, split: str, name: str) -> Corpus:
+    """The rows of one split as a corpus; each row is a cluster of its own unless it names one.
 
-
-def _corpus(source: Source, config: str, split: str, name: str) -> Corpus:
+    Raises:
+        DataError: the split is missing, empty or malformed.
+    """
     rows = fetch(source, config, split, text=str)
     return Corpus(
         name,
@@ -46,8 +60,15 @@ def _files(folder: str) -> Callable[[str, str], tuple[str, ...]]:
     return lambda config, split: (f"{folder}/{config}/{split}.json", f"{folder}/{config}/{split}.txt")
 
 
-def _source(dataset: str, folder: str) -> Callable[[str | None], Source]:
-    layout = f"a folder with {folder}/knowmem/forget_qa.json and its siblings, as muse_bench's load_data.py writes it"
+def muse_source(dataset: str, folder: str, example: str = "knowmem/forget_qa.json") -> Callable[[str | None], Source]:
+    """The hub dataset, or its local mirror in the layout of muse_bench.
+
+    Args:
+        dataset: name on the hub.
+        folder: subfolder of a mirror, "books" or "news".
+        example: file in it that messages name when data are missing.
+    """
+    layout = f"a folder with {folder}/{example} and its siblings, as muse_bench's load_data.py writes it"
 
     def open_source(data_dir: str | None) -> Source:
         root = mirror_dir(data_dir)
@@ -62,7 +83,7 @@ def _muse(folder: str, dataset: str, retrain_auc: float, relearn: tuple[str, ...
         name=f"muse_{folder}",
         version="1",
         leaves=leaves,
-        source=_source(dataset, folder),
+        source=muse_source(dataset, folder),
         corpora=muse_corpora(f"muse_{folder}"),
         attacks=("none", "gptq4", "bnb_fp4", *relearn, "relearn100_retain"),
         curve=tuple(f"relearn_const{k}" for k in (25, 50, 75, 100)),

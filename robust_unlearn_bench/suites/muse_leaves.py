@@ -9,12 +9,12 @@ A "cluster" column names the unit that a bootstrap resamples; without one each r
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..metrics import extraction
+from ..metrics.document import METRICS, Given, Reading
 from ..metrics.means import mean
-from ..metrics.rouge import rouge_l
 from .sources import fetch
 from .suite import Metric, Request, Source
 
@@ -23,6 +23,15 @@ __all__ = ["Extraction", "KnowMem", "VerbMem"]
 STOPS = ("\n\n", "\nQuestion", "Question:")
 """A knowledge answer ends before the first of these."""
 
+Passages = Callable[[Source], list[dict[str, Any]]]
+"""Documents with "prompt", "gt" (its true continuation) and "cluster"."""
+
+
+def _forget_passages(source: Source) -> list[dict[str, Any]]:
+    """Rows of verbmem/forget."""
+    rows = fetch(source, "verbmem", "forget", prompt=str, gt=str)
+    return [{"cluster": f"forget-{i}", **row} for i, row in enumerate(rows)]
+
 
 @dataclass(frozen=True, slots=True)
 class VerbMem:
@@ -30,16 +39,19 @@ class VerbMem:
 
     Prompt: the passage as it is. Answer: at most 128 new tokens, no stop string. Reference: the true continuation,
     tokenised with the tokenizer's special tokens, cut to 128 ids, decoded. Score: ROUGE-L F1, no stemmer.
+
+    Attributes:
+        passages: source → passages; by default the rows of verbmem/forget.
     """
 
     name: str = "verbmem"
     tokens: int = 128
     metrics: tuple[Metric, ...] = (Metric("rougeL_f1", mean, False, "more_knowledge", "forget"),)
+    passages: Passages = _forget_passages
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
-        """Rows of verbmem/forget."""
-        rows = fetch(source, "verbmem", "forget", prompt=str, gt=str)
-        return [{"cluster": f"forget-{i}", **row} for i, row in enumerate(rows)]
+        """The passages."""
+        return self.passages(source)
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
         """The continuation, and the reference cut by the model's own tokenizer."""
@@ -52,10 +64,19 @@ class VerbMem:
         """The true continuation."""
         return str(doc["gt"])
 
+    @property
+    def gives(self) -> frozenset[Given]:
+        """The continuation."""
+        return frozenset({"output"})
+
+    def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading:
+        """The model's continuation beside the true one, cut to the same number of tokens."""
+        written, true = answers
+        return Reading(true["text"], output=written["text"])
+
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
         """ROUGE-L F1 of the continuation."""
-        written, true = answers
-        return {"rougeL_f1": rouge_l(true["text"], written["text"], stemmer=False).f1}
+        return {"rougeL_f1": METRICS["rougeL_f1"](self.reading(doc, answers))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +135,18 @@ class KnowMem:
         """The true answer."""
         return str(doc["answer"])
 
+    @property
+    def gives(self) -> frozenset[Given]:
+        """The answer."""
+        return frozenset({"output"})
+
+    def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading:
+        """The model's answer beside the true one."""
+        return Reading(doc["answer"], output=answers[0]["text"])
+
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
         """ROUGE-L F1 of the answer."""
-        value = rouge_l(doc["answer"], answers[0]["text"], stemmer=False).f1
+        value = METRICS["rougeL_f1"](self.reading(doc, answers))
         return {"rougeL_f1": value, "rougeL_f1_dedup": None if doc["duplicate"] else value}
 
 
@@ -125,6 +155,9 @@ class Extraction:
     """How much of a forget passage can be extracted by prompting with its beginning?
 
     One teacher-forced pass over the true continuation of the VerbMem prompt.
+
+    Attributes:
+        passages: source → passages; by default the rows of verbmem/forget.
     """
 
     name: str = "extraction"
@@ -133,10 +166,11 @@ class Extraction:
         Metric("em", mean, False, "more_knowledge", "report"),
         Metric("es_ou", mean, False, "more_knowledge", "report"),
     )
+    passages: Passages = _forget_passages
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
-        """Rows of verbmem/forget."""
-        return VerbMem().docs(source)
+        """The passages."""
+        return self.passages(source)
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
         """Greedy match of every token of the continuation."""
@@ -146,11 +180,16 @@ class Extraction:
         """The true continuation."""
         return str(doc["gt"])
 
+    @property
+    def gives(self) -> frozenset[Given]:
+        """The tokens of the true continuation."""
+        return frozenset({"tokens"})
+
+    def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading:
+        """The tokens of the true continuation."""
+        return Reading.scored(doc["gt"], answers[0])
+
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
-        """Extraction strength, exact memorisation, and extraction strength as open-unlearning has it."""
-        greedy = answers[0]["greedy"]
-        return {
-            "es": extraction.extraction_strength(greedy),
-            "em": extraction.exact_memorization(greedy),
-            "es_ou": extraction.extraction_strength_ou(greedy),
-        }
+        """Extraction strength, exact memorisation, and extraction strength as open-unlearning computes it."""
+        reading = self.reading(doc, answers)
+        return {metric.name: METRICS[metric.name](reading) for metric in self.metrics}

@@ -47,6 +47,7 @@ def _nano(part: str, leaves: tuple[Leaf, ...], corpora: Callable[[Source], Corpo
         curve=CURVE,
         attack_defaults=DEFAULTS,
         dataset="embedded",
+        embedded=True,
     )
 
 

@@ -11,7 +11,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from ..metrics import bootstrap, membership
+from ..metrics.document import METRICS, Given, Reading
 from .retrain_reference import Reference, load_reference
 from .sources import fetch
 from .suite import Metric, Request, Source
@@ -26,12 +29,13 @@ def _auc(values: Sequence[Sided]) -> float:
     return membership.auc(*_sides(values))
 
 
-def _auc_stderr(values: Sequence[Sided], scale: float = 1.0) -> float:
+def _auc_stderr(values: Sequence[Sided], clusters: Sequence[str], scale: float = 1.0) -> float:
     forget, holdout = _sides(values)
     if not forget or not holdout:
         return float("nan")
-    counts = bootstrap.draw_counts(["forget"] * len(forget) + ["holdout"] * len(holdout))
-    replicates = bootstrap.weighted_auc(forget, holdout, counts[:, : len(forget)], counts[:, len(forget) :])
+    ours = np.array(["forget" in value for value in values])
+    counts = bootstrap.document_draws(clusters, ["forget" if own else "holdout" for own in ours])
+    replicates = bootstrap.weighted_auc(forget, holdout, counts[:, ours], counts[:, ~ours])
     return bootstrap.standard_error(replicates) / scale
 
 
@@ -56,20 +60,17 @@ def _metrics(retrain_auc: float | None) -> tuple[Metric, ...]:
     return (Metric("privleak", leak, True, "less_knowledge", "privacy", -1.0, stderr), *aucs)
 
 
-def _score(metrics: Sequence[Metric], side: str, text: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+_SCORES = {"privleak": "min40", "auc_min40": "min40", "auc_loss": "loss", "auc_zlib": "zlib", "auc_minkpp": "minkpp"}
+"""Metric of a leaf → the registered metric of one document whose ranks it compares."""
+
+GIVES: frozenset[Given] = frozenset({"tokens", "spread"})
+
+
+def _score(metrics: Sequence[Metric], side: str, reading: Reading) -> dict[str, Any]:
     """{side: score} for each metric; None for texts of fewer than three tokens."""
-    logprobs = answer["logprobs"]
-    least = membership.min_k(logprobs)
-    if least is None:
+    if METRICS["min40"](reading) is None:
         return {metric.name: None for metric in metrics}
-    values = {
-        "privleak": least,
-        "auc_min40": least,
-        "auc_loss": membership.loss(logprobs),
-        "auc_zlib": membership.zlib_ratio(logprobs, text),
-        "auc_minkpp": membership.min_k_plus_plus(logprobs, answer["mean"], answer["std"]),
-    }
-    return {metric.name: {side: values[metric.name]} for metric in metrics}
+    return {metric.name: {side: METRICS[_SCORES[metric.name]](reading)} for metric in metrics}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,18 @@ class PrivLeak:
         """The side the passage is from."""
         return str(doc["side"])
 
+    @property
+    def gives(self) -> frozenset[Given]:
+        """The tokens of the passage and their spread."""
+        return GIVES
+
+    def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading:
+        """The tokens of the passage."""
+        return Reading.scored(doc["text"], answers[0])
+
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
         """{side: score} for each membership score; None for passages of fewer than three tokens."""
-        return _score(self.metrics, doc["side"], doc["text"], answers[0])
+        return _score(self.metrics, doc["side"], self.reading(doc, answers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +166,18 @@ class TofuPrivLeak:
         """The side the question is from."""
         return str(doc["side"])
 
+    @property
+    def gives(self) -> frozenset[Given]:
+        """The tokens of the answer and their spread."""
+        return GIVES
+
+    def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading:
+        """The tokens of the answer."""
+        return Reading.scored(doc["answer"], answers[0])
+
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
         """{side: score} for each membership score; None for answers of fewer than three tokens."""
-        return _score(self.metrics, doc["side"], doc["answer"], answers[0])
+        return _score(self.metrics, doc["side"], self.reading(doc, answers))
 
     def against(self, reference: str) -> TofuPrivLeak:
         """The same leaf with another reference file."""

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from ..errors import UnknownNameError
+from ..metrics.document import Given, Reading
 from ..registry import Registry
 from .corpus import Corpora
 
-__all__ = ["SUITES", "Comparing", "Leaf", "Metric", "Request", "Source", "Suite"]
+__all__ = ["SUITES", "Comparing", "Leaf", "LeafDefaults", "Metric", "Request", "Source", "Suite"]
 
 RequestKind = Literal["generate", "token_scores", "token_cut", "loglikelihood"]
 Role = Literal["forget", "utility", "privacy", "report"]
@@ -49,7 +50,7 @@ class Metric:
         higher_means: what a larger value says about the model.
         role: "forget" and "utility" metrics enter the score, "privacy" and "report" are shown.
         floor: value of a model that knows nothing (chance level for multiple choice).
-        stderr: "mean" when lm-eval's own formula holds, else list of values → standard error, else None.
+        stderr: "mean" for `metrics.means.mean_stderr`, or (values, their clusters) → standard error, or None.
     """
 
     name: str
@@ -58,7 +59,7 @@ class Metric:
     higher_means: HigherMeans
     role: Role
     floor: float = 0.0
-    stderr: Literal["mean"] | Callable[[Sequence[Any]], float] | None = "mean"
+    stderr: Literal["mean"] | Callable[[Sequence[Any], Sequence[str]], float] | None = "mean"
 
 
 class Source(Protocol):
@@ -86,6 +87,11 @@ class Leaf(Protocol):
         """Every key that `score` can return, in the order of the results table."""
         ...
 
+    @property
+    def gives(self) -> frozenset[Given]:
+        """What registered metrics of one document can read here, see `metrics.document.Reading.gives`."""
+        ...
+
     def docs(self, source: Source) -> list[dict[str, Any]]:
         """Documents in dataset order; a "cluster" key names the unit that a bootstrap resamples."""
         ...
@@ -98,9 +104,28 @@ class Leaf(Protocol):
         """The reference answer, for logs."""
         ...
 
+    def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading | None:
+        """What registered metrics of one document read; None for a leaf that gives nothing."""
+        ...
+
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
         """Per-document value of every metric, from the answers in the order of `requests`; unscored ones are None."""
         ...
+
+
+class LeafDefaults:
+    """The members of `Leaf` for leaves whose answers are no text or tokens that a registered metric could read."""
+
+    __slots__ = ()
+
+    @property
+    def gives(self) -> frozenset[Given]:
+        """Nothing."""
+        return frozenset()
+
+    def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading | None:
+        """None."""
+        return None
 
 
 @runtime_checkable
@@ -137,7 +162,11 @@ class Suite:
         curve: the attacks of `<name>_curve`.
         attack_defaults: attack family → parameters that this suite sets unless the user does.
         dataset: where the rows live, for messages ("muse-bench/MUSE-Books").
+        embedded: whether data and models come with the package, so that controls can be trained on the spot.
+        clean: name of the group that runs the suite unattacked; "" for the suite's own name.
         extra: leaves that are in no group, because their data are not everywhere.
+        series: the group of all unattacked suites that measure successive stages of one criterion
+            ("muse_news_scal"), or "". Leaves of such suites bear no tag, because their data are not in every mirror.
     """
 
     name: str
@@ -149,7 +178,15 @@ class Suite:
     curve: tuple[str, ...] = ()
     attack_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     dataset: str = ""
+    embedded: bool = False
+    clean: str = ""
     extra: tuple[Leaf, ...] = ()
+    series: str = ""
+
+    @property
+    def clean_group(self) -> str:
+        """Name of the group that runs the suite unattacked."""
+        return self.clean or self.name
 
     def leaf(self, name: str) -> Leaf:
         """The leaf of that name.

@@ -15,10 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from ..metrics import bootstrap, truth_ratio
+from ..metrics.document import METRICS, Given, Reading
 from ..metrics.forget_quality import kolmogorov_smirnov
 from ..metrics.means import mean
-from ..metrics.rouge import rouge_l
 from ..metrics.utility import harmonic_mean
 from .retrain_reference import FIRST, Reference, item_id, load_reference, warn_missing
 from .sources import fetch
@@ -58,6 +60,15 @@ def _requests(doc: Mapping[str, Any]) -> list[Request]:
     return [free, *scores]
 
 
+GIVES: frozenset[Given] = frozenset({"output", "tokens"})
+
+
+def _reading(doc: Mapping[str, Any], answers: Sequence[Mapping[str, Any]]) -> Reading:
+    """The free answer, and the tokens of the true one."""
+    free, true, *_ = answers
+    return Reading.scored(doc["answer"], true, output=free["text"])
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
     """One question's answers, read.
@@ -70,19 +81,19 @@ class _Read:
 
     true: float | None
     false: tuple[float | None, ...]
-    rouge: float
+    rouge: float | None
     log_ratio: float | None
     log_ratio_arith: float | None
 
 
 def _read(doc: Mapping[str, Any], answers: Sequence[Mapping[str, Any]]) -> _Read:
-    free, *scores = answers
+    _, *scores = answers
     true, *rest = [truth_ratio.mean_logprob(score["logprobs"]) for score in scores]
     base, false = (rest[0], rest[1:]) if doc["paraphrased_answer"] else (true, rest)
     return _Read(
         true,
         tuple(false),
-        rouge_l(doc["answer"], free["text"], stemmer=True).recall,
+        METRICS["rougeL_recall"](_reading(doc, answers)),
         truth_ratio.log_truth_ratio(base, false),
         truth_ratio.log_truth_ratio(base, false, arithmetic=True),
     )
@@ -171,11 +182,20 @@ class TofuForget:
         """The true answer."""
         return str(doc["answer"])
 
+    @property
+    def gives(self) -> frozenset[Given]:
+        """The free answer and the tokens of the true one."""
+        return GIVES
+
+    def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading:
+        """The free answer and the tokens of the true one."""
+        return _reading(doc, answers)
+
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
         """Probability, ROUGE-L recall, truth ratios; with a reference, the pair that the KS test compares."""
         read = _read(doc, answers)
         values: dict[str, Any] = {
-            "prob": truth_ratio.probability(read.true),
+            "prob": METRICS["prob"](_reading(doc, answers)),
             "rouge": read.rouge,
             "truth_ratio": _map(truth_ratio.closeness, read.log_ratio),
             "truth_ratio_arith": _map(truth_ratio.closeness, read.log_ratio_arith),
@@ -218,16 +238,16 @@ def _model_utility(values: Sequence[Parts]) -> float:
     return harmonic_mean(mean([value.get(component) for value in values]) for component in COMPONENTS)
 
 
-def _model_utility_stderr(values: Sequence[Parts]) -> float:
+def _model_utility_stderr(values: Sequence[Parts], clusters: Sequence[str]) -> float:
     strata = [next(name for name in SETS if f"{name}_prob" in value) for value in values]
     if set(strata) != set(SETS):
         return float("nan")
-    counts = bootstrap.draw_counts(strata)
+    counts = bootstrap.document_draws(clusters, strata)
     means = []
     for component in COMPONENTS:
         own = [(i, x) for i, value in enumerate(values) if (x := value.get(component)) is not None]
         means.append(bootstrap.weighted_mean([x for _, x in own], counts[:, [i for i, _ in own]]))
-    return bootstrap.standard_error(bootstrap.weighted_harmonic_mean(means))
+    return bootstrap.standard_error(bootstrap.harmonic_means(np.stack(means, axis=1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +283,15 @@ class TofuUtility:
     def target(self, doc: dict[str, Any]) -> str:
         """The true answer."""
         return str(doc["answer"])
+
+    @property
+    def gives(self) -> frozenset[Given]:
+        """The free answer and the tokens of the true one."""
+        return GIVES
+
+    def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading:
+        """The free answer and the tokens of the true one."""
+        return _reading(doc, answers)
 
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
         """The three components of the document's own set; the others are None."""

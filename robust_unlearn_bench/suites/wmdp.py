@@ -90,6 +90,7 @@ def _wmdp(domain: str, topic: str, *, forget: bool) -> Suite:
         corpora=_corpora(name, f"{domain}-forget-corpus" if forget else None),
         attacks=("none", "gptq4", "bnb_fp4", *relearn),
         dataset="cais/wmdp",
+        clean=f"{name}__none",  # lm-eval has tasks of the suites' own names
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..errors import ConfigError, DataError
 from ..objectives.masking import IGNORED
+from ..objectives.objective import Unit
 from ..seeding import seed_of
 from .encoding import Encoded
 
@@ -46,6 +47,15 @@ class Batch:
     def tokens(self) -> int:
         """Number of scored tokens."""
         return int((self.labels[:, 1:] != IGNORED).sum())
+
+    def count(self, unit: Unit) -> int:
+        """Number of the units that a loss is a mean over."""
+        if unit == "sequence":
+            return self.sequences
+        if unit == "token":
+            return self.tokens
+        assert self.companion is not None
+        return self.companion.tokens
 
     def part(self, start: int, stop: int) -> Batch:
         """Sequences start..stop-1, without the columns in which they are all padding."""

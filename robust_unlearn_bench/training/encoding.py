@@ -1,15 +1,77 @@
-"""From examples to token ids with a scored part: the one place where training text is tokenised."""
+"""From text to token ids: the one place where text is tokenised, for training as for evaluation.
+
+A sequence begins as the tokenizer itself begins a text: with BOS for Llama, Gemma and Mistral, with nothing for Qwen,
+Pythia and OLMo. Peers measure this way, and models of the second kind were trained this way. After BOS every token of
+a text has a prediction. Without it the first has none: running text is scored from its second token on, in training as
+in evaluation; a completion after a prompt is scored whole.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import DataError
 from ..suites.corpus import Example
 
-__all__ = ["Encoded", "encode"]
+__all__ = ["Encoded", "Tokens", "encode", "prefix_ids", "tokenise"]
+
+
+class Tokens(NamedTuple):
+    """Token ids of a text in two parts.
+
+    Attributes:
+        context: the prefix (see `prefix_ids`) and the prompt; empty where there is neither.
+        completion: what follows; without a prompt the whole text.
+    """
+
+    context: list[int]
+    completion: list[int]
+
+
+def prefix_ids(tokenizer: Any) -> list[int]:
+    """The tokens that a tokenizer puts before every text: [BOS] or none.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer.
+    """
+    text = "0"
+    bare: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    whole: list[int] = tokenizer(text, add_special_tokens=True)["input_ids"]
+    return whole[: next(at for at in range(len(whole)) if whole[at : at + len(bare)] == bare)]
+
+
+def tokenise(pairs: Sequence[tuple[str, str]], tokenizer: Any) -> list[Tokens]:
+    """Tokenise prompts with their completions.
+
+    Whitespace at the end of a prompt moves to the completion, and the completion's tokens are those of the joint text
+    after as many as the prompt has alone. A text that begins with the prefix (a chat template writes BOS itself) gets
+    no second one. Nothing is put after a text, whatever the tokenizer's own template says.
+
+    Args:
+        pairs: prompt and completion; prompt "" for running text.
+        tokenizer: a Hugging Face tokenizer.
+
+    Source: the split between prompt and completion is that of lm-eval's `_encode_pair`.
+    """
+    prefix = prefix_ids(tokenizer)
+    wholes = _bare(tokenizer, [prompt + completion for prompt, completion in pairs])
+    prompts = _bare(tokenizer, [prompt.rstrip() for prompt, _ in pairs])
+    tokens = []
+    for whole, prompt in zip(wholes, prompts, strict=True):
+        if whole[: len(prefix)] != prefix:
+            whole, prompt = [*prefix, *whole], [*prefix, *prompt]
+        at = max(len(prefix), len(prompt))
+        tokens.append(Tokens(whole[:at], whole[at:]))
+    return tokens
+
+
+def _bare(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    if not texts:
+        return []
+    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+    return ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +79,7 @@ class Encoded:
     """One training sequence.
 
     Attributes:
-        ids: token ids, the first of them the prefix token (BOS) where the tokenizer has one.
+        ids: token ids, the first of them BOS where the tokenizer puts it before a text.
         start: the loss falls on ids[start:]; at least 1, because nothing predicts the first token.
         source: position of the example that the sequence was cut from.
         cut: tokens of the example that found no room in the window.
@@ -32,14 +94,14 @@ class Encoded:
 def encode(examples: Sequence[Example], tokenizer: Any, window: int) -> list[Encoded]:
     """Tokenise examples in order.
 
-    Running text (no prompt) is cut into consecutive windows of at most `window` tokens, each prefixed by BOS, without
-    EOS; every token after BOS is scored. A prompt with its completion becomes BOS + prompt + completion + EOS, where
-    the completion and EOS are scored; when that is longer than the window, the prompt loses tokens on its left, then
-    the completion on its right.
+    Running text (no prompt) is cut into consecutive windows of at most `window` tokens, each behind the prefix, without
+    EOS; every token after the first of a window is scored (after BOS: all of the text). A prompt with its completion
+    becomes prefix + prompt + completion + EOS, where the completion and EOS are scored; when that is longer than the
+    window, the prompt loses tokens on its left, then the completion on its right.
 
     Args:
         examples: prompt and completion; prompt "" stands for running text.
-        tokenizer: a Hugging Face tokenizer; its own special-token template is not used.
+        tokenizer: a Hugging Face tokenizer.
         window: longest sequence, in tokens.
 
     Returns:
@@ -47,44 +109,30 @@ def encode(examples: Sequence[Example], tokenizer: Any, window: int) -> list[Enc
 
     Raises:
         DataError: an example has nothing to score, or the window is shorter than two tokens.
-
-    Source: prompt and completion are separated as lm-eval's `_encode_pair` does, so that training and evaluation see
-        the same tokens: whitespace at the end of the prompt moves to the completion, and the completion's tokens are
-        those of the joint text after as many as the prompt has alone.
     """
     if window < 2:
         raise DataError(f"a window of {window} tokens has no room for text: give at least 2")
-    prefix = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    head = () if prefix is None else (int(prefix),)
+    head = prefix_ids(tokenizer)
     tail = () if tokenizer.eos_token_id is None else (int(tokenizer.eos_token_id),)
-    prompts = [example.prompt.rstrip() for example in examples]
-    wholes = _ids(tokenizer, [example.prompt + example.completion for example in examples])
-    contexts = _ids(tokenizer, prompts)
+    encoded = tokenise([(example.prompt, example.completion) for example in examples], tokenizer)
     sequences: list[Encoded] = []
-    for source, (example, whole, context) in enumerate(zip(examples, wholes, contexts, strict=True)):
+    for source, (example, (context, completion)) in enumerate(zip(examples, encoded, strict=True)):
         if example.prompt == "":
-            sequences += _windows(head, whole, window, source)
+            sequences += _windows(head, completion, window, source)
         else:
-            sequences.append(_pair(head, context, (*whole[len(context) :], *tail), window, source))
+            sequences.append(_pair(head, context[len(head) :], [*completion, *tail], window, source))
         if not sequences or sequences[-1].source != source or sequences[-1].start >= len(sequences[-1].ids):
             raise DataError(f"example {source} has no token to learn (text {example.completion[:40]!r}): remove it")
     return sequences
 
 
-def _ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
-    if not texts:
-        return []
-    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-    return ids
-
-
-def _windows(head: tuple[int, ...], text: list[int], window: int, source: int) -> list[Encoded]:
+def _windows(head: list[int], text: list[int], window: int, source: int) -> list[Encoded]:
     room = window - len(head)
     cuts = (text[at : at + room] for at in range(0, len(text), room))
     return [Encoded((*head, *part), start=1, source=source) for part in cuts if len(head) + len(part) > 1]
 
 
-def _pair(head: tuple[int, ...], prompt: list[int], completion: tuple[int, ...], window: int, source: int) -> Encoded:
+def _pair(head: list[int], prompt: list[int], completion: list[int], window: int, source: int) -> Encoded:
     kept = completion[: window - len(head)]
     room = window - len(head) - len(kept)
     context = prompt[len(prompt) - room :] if room < len(prompt) else prompt

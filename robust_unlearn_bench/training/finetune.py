@@ -9,10 +9,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ..objectives.masking import mean_scored, token_logprobs
+from ..objectives.objective import BatchLike, Mean
 from ..optimizers import configure
 from ..suites.corpus import Example
 from .batching import POOL, Batches
@@ -142,10 +143,11 @@ class Finetuning:
         rule = optimizer.build(self.parameters, clip=config.clip, seed=config.seed)
         self.weights.around(rule.updates)
         view = ModelView(self.model, self.weights.compute)
-        term = Term(
-            lambda part: -mean_scored(token_logprobs(view.logits(part), part.labels), part.labels), self.batches
-        )
-        closures = StepClosures(view, term, micro_batch=config.micro_batch)
+
+        def cross_entropy(part: BatchLike) -> Tensor:
+            return -mean_scored(token_logprobs(view.logits(part), part.labels), part.labels)
+
+        closures = StepClosures(view, Term((Mean(cross_entropy),), self.batches), micro_batch=config.micro_batch)
         begun = time.perf_counter()
         for step in train(rule, closures, steps=self.steps, schedule=config.schedule, warmup=config.warmup):
             self._taken.append(step)

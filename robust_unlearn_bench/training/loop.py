@@ -11,13 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..errors import TrainingError
 from ..objectives.masking import mean_scored, scored, token_logprobs
+from ..objectives.objective import Mean, Unit
 from ..optimizers.rule import Rule
 from ..seeding import seed_of
 from .batching import Batch, Batches
@@ -33,16 +35,14 @@ class Term:
     """One of the losses.
 
     Attributes:
-        loss: batch → scalar, at the model's current weights.
+        means: the loss is the sum of these, see `objectives.objective.means`.
         batches: its data.
         weight: factor of the loss.
-        unit: what the loss is a mean over; a part of a batch counts by how many of these it holds.
     """
 
-    loss: Callable[[Batch], Tensor]
+    means: tuple[Mean, ...]
     batches: Batches
     weight: float = 1.0
-    unit: Literal["token", "sequence"] = "token"
 
 
 class StepClosures:
@@ -90,10 +90,10 @@ class StepClosures:
     def relearn(self, backward: bool) -> float:
         """Cross-entropy of the step's forget text; with `backward` its gradient is added to `.grad`."""
         total = 0.0
-        for part, share in self._parts(self._batches["forget"], "token"):
+        for part, share in self._parts(self._batches["forget"]):
             with torch.set_grad_enabled(backward):
                 logp = token_logprobs(self.view.logits(part), part.labels)
-                loss = -mean_scored(logp, part.labels) * share
+                loss = -mean_scored(logp, part.labels) * share("token")
             total += self._finish("forget", loss, part, backward)
         return total
 
@@ -102,11 +102,11 @@ class StepClosures:
         count = sum(batch.tokens for batch in self._batches.values())
         total = 0.0
         for name, batch in self._batches.items():
-            for part, share in self._parts(batch, self.terms[name].unit):
+            for part, share in self._parts(batch):
                 with torch.set_grad_enabled(backward):
                     logp = self.view.logits(part)[:, :-1][scored(part.labels)].float().log_softmax(-1)
                     drawn = _draw(logp.detach(), part, seed_of(seed, name))
-                    loss = -logp.gather(1, drawn).sum() * (bool(share) / count)
+                    loss = -logp.gather(1, drawn).sum() * (bool(share("sequence")) / count)
                 total += self._finish(name, loss, part, backward)
         return total, count
 
@@ -115,12 +115,35 @@ class StepClosures:
         if name not in self._batches:
             return 0.0
         total = 0.0
-        for part, share in self._parts(self._batches[name], term.unit):
+        then = [self._additive(mean, self._batches[name]) for mean in term.means]
+        for part, share in self._parts(self._batches[name]):
             with torch.set_grad_enabled(backward):
-                loss = term.loss(part) * (term.weight * share)
+                values = [f(m.of(part)) * (term.weight * share(m.unit)) for f, m in zip(then, term.means, strict=True)]
+                loss = torch.stack(values).sum()
             total += self._finish(name, loss, part, backward)
         self.losses.setdefault(name, total / term.weight)
         return total
+
+    def _additive(self, mean: Mean, batch: Batch) -> Callable[[Tensor], Tensor]:
+        """`mean.then` in a form that may be applied to parts and averaged: its tangent at the mean of the batch.
+
+        The average of the tangent's values is the value of `then` at the mean, and so is that of their gradients.
+        """
+        if mean.then is None:
+            return lambda value: value
+        if not self._split(batch):
+            return mean.then
+        with torch.no_grad():
+            own = sum(share(mean.unit) * float(mean.of(part)) for part, share in self._parts(batch))
+        at = torch.tensor(self.ranks.sum(own), dtype=torch.float64, requires_grad=True)
+        with torch.enable_grad():
+            level = mean.then(at)
+            (slope,) = torch.autograd.grad(level, at)
+        return lambda value: level.item() + slope.item() * (value - at.item())
+
+    def _split(self, batch: Batch) -> bool:
+        """Whether a batch is computed in more than one part."""
+        return self.ranks.world > 1 or batch.sequences > (self.micro_batch or batch.sequences)
 
     def _finish(self, name: str, loss: Tensor, part: Batch, backward: bool) -> float:
         value = self.ranks.sum(float(loss.detach()))
@@ -137,25 +160,28 @@ class StepClosures:
             self.view.count.backwards += self.view.count.share
         return value
 
-    def _parts(self, batch: Batch, unit: Literal["token", "sequence"]) -> Iterator[tuple[Batch, float]]:
-        """This rank's parts of a batch that fit one pass, each with its share of the batch's mean.
+    def _parts(self, batch: Batch) -> Iterator[tuple[Batch, Callable[[Unit], float]]]:
+        """This rank's parts of a batch that fit one pass, each with its share of a mean over the batch's units.
 
         Every rank has as many parts as any other; a rank without sequences passes one that counts for nothing.
         """
+        if not self._split(batch):
+            yield batch, lambda unit: 1.0
+            return
         n, world = batch.sequences, self.ranks.world
         mine = -(-n // world)
         size = min(mine, self.micro_batch or mine)
-        if world == 1 and size == n:
-            yield batch, 1.0
-            return
         for at in range(0, mine, size):
             spans = [(min(r * mine + at, n), min(r * mine + min(at + size, mine), n)) for r in range(world)]
             start, stop = spans[self.ranks.rank]
             part = batch.part(start, stop) if start < stop else batch.part(0, 1)
-            rows = (stop - start) / n
             self.view.count.share = sum(b - a for a, b in spans) / n
-            yield part, part.tokens / batch.tokens if unit == "token" and rows else rows
+            yield part, partial(_share, part, batch) if start < stop else lambda unit: 0.0
         self.view.count.share = 1.0
+
+
+def _share(part: Batch, batch: Batch, unit: Unit) -> float:
+    return part.count(unit) / batch.count(unit)
 
 
 def _draw(logp: Tensor, part: Batch, seed: int) -> Tensor:

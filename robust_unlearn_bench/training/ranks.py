@@ -106,13 +106,24 @@ def spread(model: nn.Module, ranks: Ranks) -> None:
     fully_shard(model, mesh=mesh, reshard_after_forward=True)
 
 
-def whole(parameters: Mapping[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
-    """Every parameter in full on the first process, nothing on the others; all must ask together."""
-    if ranks.world == 1:
-        return {name: p.detach() for name, p in parameters.items()}
+def whole(
+    parameters: Mapping[str, Tensor], dtypes: Mapping[str, torch.dtype], ranks: Ranks = ALONE
+) -> dict[str, Tensor]:
+    """Every parameter in full on the first process, nothing on the others; all must ask together.
+
+    Args:
+        parameters: by name, sharded where there are several processes.
+        dtypes: what each is rounded to, by name; others are ignored.
+        ranks: the processes.
+
+    Returns:
+        Tensors on the CPU; one that is there in its dtype already shares the parameter's memory.
+    """
     full = {}
     for name, p in parameters.items():
-        gathered: Tensor = p.detach().full_tensor()  # type: ignore[attr-defined]  # a DTensor
+        values = p.detach().to(dtypes[name])
+        if ranks.world > 1:
+            values = values.full_tensor()  # type: ignore[attr-defined]  # a DTensor
         if ranks.rank == 0:
-            full[name] = gathered.cpu()
+            full[name] = values.cpu()
     return full

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .recipe import Recipe, load_recipe, recipe_names
+from .recipe import Recipe, load_recipe, recipe_files
 from .unlearning import unlearn
 
-__all__ = ["Recipe", "load_recipe", "recipe_names", "unlearn"]
+__all__ = ["Recipe", "load_recipe", "recipe_files", "unlearn"]

@@ -24,6 +24,7 @@ takes one batch of forget and one of retain text and lowers
     rub unlearn nano_books/npo-hybrid --model TARGET --out OUT                  # a published recipe
     rub unlearn mine.yaml --set objective.beta=0.05 --model TARGET --out OUT    # your own, with a change
     rub unlearn mine.yaml --forget mine.jsonl --retain rest.jsonl --model TARGET --out OUT    # on your own text
+    rub unlearn muse_news/npo-adam --set suite=muse_news_sust2 --model U1 --out U2    # the next of several requests
 
 A JSONL line is {"text": …}, {"question": …, "answer": …} or {"prompt": …, "completion": …}. Losses count the tokens of
 completions only, are computed in fp32, and are not changed by padding. Weights and states are fp32 and passes bf16

@@ -15,7 +15,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,7 +30,7 @@ from ..objectives import OBJECTIVES, RETAIN_LOSSES, Objective
 from ..optimizers import OPTIMIZERS, OptimizerConfig
 from ..paths import baselines_dir
 
-__all__ = ["Expected", "Lora", "Recipe", "Selection", "Tuning", "load_recipe", "recipe_names"]
+__all__ = ["Expected", "Lora", "Recipe", "Selection", "Tuning", "load_recipe", "recipe_files"]
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -173,10 +175,23 @@ class Recipe(_Strict):
         return hashlib.sha256(json.dumps(self.method, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def recipe_names() -> list[str]:
-    """Every recipe under `baselines/`: "nano_books/npo-adam", …."""
-    root = baselines_dir()
-    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.glob("*/*.yaml"))
+RECIPES = "robust_unlearn_bench.recipes"
+"""Entry-point group of packages that hold recipes: `<package>/<suite>/<recipe>.yaml`."""
+
+
+def recipe_files() -> dict[str, Path]:
+    """Name → file of every recipe, of this package and of others: "nano_books/npo-adam", …; no name is taken twice."""
+    files: dict[str, Path] = {}
+    for root in (baselines_dir(), *_other_folders()):
+        for path in sorted(root.glob("*/*.yaml")):
+            files.setdefault(path.relative_to(root).with_suffix("").as_posix(), path)
+    return dict(sorted(files.items()))
+
+
+def _other_folders() -> Iterator[Path]:
+    for plugin in entry_points(group=RECIPES):
+        spec = find_spec(plugin.value)
+        yield from map(Path, (spec.submodule_search_locations or ()) if spec else ())
 
 
 def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -192,9 +207,10 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = Path(recipe)
     if not path.is_file():
-        path = baselines_dir() / f"{str(recipe).removesuffix('.yaml')}.yaml"
-        if not path.is_file():
-            raise UnknownNameError("recipe", str(recipe), recipe_names())
+        files, name = recipe_files(), str(recipe).removesuffix(".yaml")
+        if name not in files:
+            raise UnknownNameError("recipe", str(recipe), files)
+        path = files[name]
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Yaml)
     except yaml.YAMLError as error:

@@ -95,6 +95,7 @@ class UnlearningRun:
         self.progress = progress
         self.ranks = ranks
         self.count = Count()
+        self._stored_in: dict[str, torch.dtype] = {}
         self.objective = recipe.objective.with_tokenizer(tokenizer)
         self.retain = recipe.retain.with_tokenizer(tokenizer)
         self.device = torch.device(ranks.device) if ranks.world > 1 else next(model.parameters()).device
@@ -120,6 +121,7 @@ class UnlearningRun:
                 stack.enter_context(adapter(self.model, recipe.lora.rank, recipe.lora.alpha, recipe.seed, what))
             else:
                 stack.enter_context(only(self.model, recipe.train))
+            self._stored_in = {name: p.dtype for name, p in self.model.named_parameters()}
             if self.ranks.world > 1:
                 refuse_unsharded(recipe)
                 cast(self.model, recipe.precision)
@@ -143,10 +145,8 @@ class UnlearningRun:
         refuse_bad_stops(rule, steps, recipe.checkpoint_every)
         closures = StepClosures(
             view,
-            Term(lambda b: self.objective.loss(b, view, reference), forget, recipe.forget_weight, self.objective.unit),
-            Term(lambda b: self.retain.loss(b, view, reference), retain, recipe.retain_weight, self.retain.unit)
-            if recipe.retain_weight
-            else None,
+            Term(self.objective.means(view, reference), forget, recipe.forget_weight),
+            Term(self.retain.means(view, reference), retain, recipe.retain_weight) if recipe.retain_weight else None,
             recipe.micro_batch,
             self.ranks,
         )
@@ -160,6 +160,7 @@ class UnlearningRun:
         candidates = self._resume(state, parameters, weights, rule) if state else []
         start = state["step"] if state else 0
         closures.last_good = self._good(start) if state else "none"
+        start = steps if state and state["finished"] else start
         begun = time.perf_counter()
         for step in train(rule, closures, steps=steps, start=start, schedule=recipe.schedule, warmup=recipe.warmup):
             self._log(step, time.perf_counter() - begun)
@@ -167,9 +168,9 @@ class UnlearningRun:
             last = step.number == steps or self._should_stop(rule, step)
             if last or (recipe.checkpoint_every and step.number % recipe.checkpoint_every == 0):
                 candidates.append(measure(step.number))
-                if best(recipe.select, candidates) is candidates[-1]:
+                if best(recipe.select, candidates) is candidates[-1] and self._is_needed_later(last):
                     self._keep(parameters)
-                if self._save(step.number, parameters, weights, rule, candidates):
+                if self._save(step.number, last, parameters, weights, rule, candidates):
                     closures.last_good = self._good(step.number)
             if last:
                 break
@@ -233,9 +234,13 @@ class UnlearningRun:
         with self.folder.log.open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
 
+    def _is_needed_later(self, last: bool) -> bool:
+        """Whether the best checkpoint so far may be read again: the last one is in the model, or in its shards."""
+        return self.ranks.world > 1 if last else self.recipe.select.rule != "last"
+
     def _keep(self, parameters: Parameters) -> None:
-        """Write the best checkpoint so far."""
-        full = whole(parameters, self.ranks)
+        """Write the best checkpoint so far, rounded as the model is when it is saved."""
+        full = whole(parameters, self._stored_in, self.ranks)
         if self.folder:
             self.folder.keep(full)
 
@@ -244,7 +249,13 @@ class UnlearningRun:
         return f"{self.folder.state}, step {step}"
 
     def _save(
-        self, step: int, parameters: Parameters, weights: Weights, rule: Rule, candidates: list[Candidate]
+        self,
+        step: int,
+        finished: bool,
+        parameters: Parameters,
+        weights: Weights,
+        rule: Rule,
+        candidates: list[Candidate],
     ) -> bool:
         """Write what a resumed run needs, where the run can be resumed."""
         if not self.recipe.checkpoint_every or self.folder is None or self.ranks.world > 1:
@@ -252,6 +263,7 @@ class UnlearningRun:
         self.folder.save(
             {
                 "step": step,
+                "finished": finished,
                 "weights": {name: p.detach() for name, p in parameters.items()},
                 "lost": weights.state_dict(),
                 "rule": rule.state_dict(),

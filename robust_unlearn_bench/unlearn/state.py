@@ -1,4 +1,4 @@
-"""The scratch folder of a run: its log, the state to resume from, and the best checkpoint so far."""
+"""The scratch folder of a run: its log, the state to resume from, and the best checkpoint where one may be needed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,11 @@ class RunFolder:
         return state
 
     def keep(self, weights: Mapping[str, Any]) -> None:
-        """Replace the best checkpoint so far."""
+        """Replace the best checkpoint so far.
+
+        Args:
+            weights: trained parameters by name, as they would be saved.
+        """
         _write(weights, self.chosen)
 
     def kept(self) -> dict[str, Any]:

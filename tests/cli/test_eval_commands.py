@@ -64,6 +64,18 @@ def test_every_task_under_every_attack(checkpoint: Any, tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").rglob("samples_*.jsonl"))) == 6
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("attacks", [(), ("--attacks", "none")])
+def test_a_suites_name_means_the_suite_although_lm_eval_has_a_task_of_that_name(
+    checkpoint: Any, mirror: Path, attacks: tuple[str, ...]
+) -> None:
+    """lm-eval's `wmdp_bio` is a task on the hub; ours is read from the mirror and has MMLU beside it."""
+    given = ("--model", checkpoint("model", seed=0), "--device", "cpu", "--data-dir", mirror, "--json")
+    told = json.loads(run("wmdp_bio", *given, *attacks).strip().splitlines()[-1])
+    assert {"wmdp_bio_mcq", "wmdp_bio_mmlu"} <= set(told["results"])
+    assert set(told["configs"]) == {"wmdp_bio_mcq", "wmdp_bio_mmlu"}
+
+
 def test_specs_are_separated_by_blanks_or_semicolons_outside_parentheses() -> None:
     assert _specs("none gptq4;relearn50(lr=2e-5, seed=1)+rtn4 ; noise5") == [
         "none", "gptq4", "relearn50(lr=2e-5, seed=1)+rtn4", "noise5",

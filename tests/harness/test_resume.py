@@ -29,14 +29,15 @@ task:
 STOPS_AFTER_RTN = """
 import sys, time
 from lm_eval.__main__ import cli_evaluate
-from robust_unlearn_bench.harness.recall import Recall
+from robust_unlearn_bench.harness.cached_answers import Recall
 
 keep = Recall.keep
 
-def keep_and_tell(self, key, *rest):
-    keep(self, key, *rest)
-    print("kept", key[0], file=sys.stderr, flush=True)
-    if key[0].startswith("rtn4"):
+def keep_and_tell(self, instances, *rest):
+    keep(self, instances, *rest)
+    name = instances[0].rub.plan.name
+    print("kept", name, file=sys.stderr, flush=True)
+    if name.startswith("rtn4"):
         time.sleep(600)
 
 Recall.keep = keep_and_tell

@@ -86,6 +86,22 @@ def test_a_builtin_task_goes_under_an_attack_by_four_lines_of_yaml(tiny_lm, fold
     assert results["results"]["local_choice__half"]["acc,none"] == by_hand
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        FOUR_LINES.replace("attack: half", "attack: half, suite: nano_books"),
+        FOUR_LINES.replace("task:\n", "suite: nano_books\ntask:\n", 1),
+    ],
+    ids=["child", "group"],
+)
+def test_a_suite_is_named_beside_the_attack(tiny_lm, folder, text):
+    (folder / "half.yaml").write_text(text)
+    results = run(tiny_lm(), ["local__half"], folder)
+    ours = results["configs"]["local_choice__half"]["metadata"]["robust_unlearn_bench"]
+    assert ours["suite"] == "nano_books"
+    assert set(ours["data"]) == {"forget", "retain"}
+
+
 def test_the_attack_and_its_diagnostics_are_in_the_results_file(tiny_lm, folder):
     results = run(tiny_lm(), ["local__half"], folder)
     ours = results["configs"]["local_choice__half"]["metadata"]["robust_unlearn_bench"]
@@ -104,6 +120,20 @@ def test_lm_eval_s_options_keep_working(tiny_lm, folder, options):
     results = run(tiny_lm(), ["local__half"], folder, **options)
     wanted = 2 if options.keys() & {"limit", "samples"} else len(QUESTIONS)
     assert results["n-samples"]["local_choice__half"]["effective"] == wanted
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2])
+@pytest.mark.parametrize("options", [{"limit": 2}, {"samples": [1, 3]}])
+def test_fewer_documents_than_processes_are_refused_on_every_rank(folder, rank, options):
+    from lm_eval.tasks import TaskManager, get_task_dict
+
+    manager = TaskManager(include_path=str(folder), include_defaults=False)
+    ((_, children),) = get_task_dict(["local__half"], manager).items()
+    (task,) = children.values()
+    with pytest.raises(ConfigError, match="local_choice__half has 2 documents for 3 processes, and each needs one"):
+        task.build_all_requests(rank=rank, world_size=3, **options)
+    task.build_all_requests(rank=min(rank, 1), world_size=2, **options)
+    assert task.instances
 
 
 def test_predict_only_logs_the_attacked_answers(tiny_lm, folder):
@@ -183,6 +213,26 @@ def test_a_statistic_at_its_bound_has_no_standard_error():
 
     (auc,) = (metric for metric in SUITES["nano_books"].leaf("privleak").metrics if metric.name == "auc_min40")
     values = [{side: float(i + shift)} for side, shift in (("forget", 0), ("holdout", 100)) for i in range(20)]
-    aggregation = Aggregation(auc)
+    aggregation = Aggregation(auc, [f"{side}-{i}" for side in ("forget", "holdout") for i in range(20)])
     assert aggregation(values) == 0.0
     assert aggregation.stderr(values) == "N/A"
+
+
+@pytest.mark.parametrize(
+    ("world_size", "options"), [(1, {}), (3, {}), (2, {"limit": 8}), (3, {"samples": [1, 5, 6, 9]})]
+)
+def test_errors_are_of_clusters_in_the_order_in_which_ranks_are_joined(world_size, options):
+    from lm_eval.tasks import TaskManager, get_task_dict
+
+    from robust_unlearn_bench.paths import tasks_dir
+
+    manager = TaskManager(include_path=str(tasks_dir()), include_defaults=False)
+    (task,) = get_task_dict(["nano_tofu_forget"], manager).values()
+    joined = []
+    for rank in range(world_size):
+        task.build_all_requests(rank=rank, world_size=world_size, **options)
+        documents = dict.fromkeys(instance.doc_id for instance in task.instances)
+        docs = {instance.doc_id: instance.doc for instance in task.instances}
+        joined += [docs[i]["cluster"] for i in documents]
+    assert task.aggregation()["prob"].clusters == joined
+    assert len(set(joined)) < len(joined)

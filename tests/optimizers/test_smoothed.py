@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from robust_unlearn_bench.objectives.objective import Mean
 from robust_unlearn_bench.optimizers import configure
 from robust_unlearn_bench.optimizers.directions import Direction
 from robust_unlearn_bench.optimizers.smoothed import _Sharpest, _Smoothed, _Tampered
@@ -110,7 +111,9 @@ def test_relearning_is_the_cross_entropy_of_the_forget_text_however_a_batch_is_c
     gradient = model.lm_head.weight.grad.clone()
     for micro_batch in (None, 1):
         model.zero_grad()
-        closures = StepClosures(view, Term(lambda part: part.labels.sum() * 0.0, batches), micro_batch=micro_batch)
+        closures = StepClosures(
+            view, Term((Mean(lambda part: part.labels.sum() * 0.0),), batches), micro_batch=micro_batch
+        )
         closures.seek(0)
         assert closures.relearn(backward=True) == pytest.approx(float(expected.detach()), rel=1e-5)
         torch.testing.assert_close(model.lm_head.weight.grad, gradient, rtol=1e-4, atol=1e-6)

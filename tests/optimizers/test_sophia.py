@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from robust_unlearn_bench.objectives.objective import Mean
 from robust_unlearn_bench.optimizers import configure
 
 
@@ -49,7 +50,7 @@ def test_sampled_labels_estimate_the_gauss_newton_diagonal(tiny_llama: Any, tiny
     view = ModelView(model)
     sequences = encode([Example("the old baker sang in the river"), Example("who found it")], tiny_tokenizer, 64)
     batches = Batches(sequences, 2, seed=0)
-    closures = StepClosures(view, Term(lambda part: view.logits(part).sum() * 0, batches))
+    closures = StepClosures(view, Term((Mean(lambda part: view.logits(part).sum() * 0),), batches))
     closures.seek(0)
     batch = batches[0]
     with torch.no_grad():
@@ -84,7 +85,9 @@ def test_labels_do_not_depend_on_how_a_batch_is_cut(tiny_llama: Any, tiny_tokeni
     for micro_batch in (None, 1):
         model = tiny_llama()
         view = ModelView(model)
-        closures = StepClosures(view, Term(lambda part: part.labels.sum() * 0.0, batches), micro_batch=micro_batch)
+        closures = StepClosures(
+            view, Term((Mean(lambda part: part.labels.sum() * 0.0),), batches), micro_batch=micro_batch
+        )
         closures.seek(0)
         loss, count = closures.sampled(backward=True, seed=5)
         losses.append((loss, count))

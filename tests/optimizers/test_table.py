@@ -12,7 +12,7 @@ import torch
 from robust_unlearn_bench.leaderboard.record.grades import grade_of
 from robust_unlearn_bench.optimizers import GRADES, OPTIMIZERS, configure
 
-HERE = {"bitsandbytes": "bitsandbytes", "pytorch-optimizer": "pytorch_optimizer", "": "torch"}
+HERE = {"pytorch-optimizer": "pytorch_optimizer", "": "torch"}
 
 
 def available(name: str) -> bool:

@@ -8,7 +8,6 @@ import pytest
 
 from robust_unlearn_bench.errors import DataError
 from robust_unlearn_bench.suites import SUITES
-from robust_unlearn_bench.suites.muse import fold
 
 SUITE_NAMES = ["muse_books", "muse_news"]
 
@@ -71,9 +70,10 @@ def test_privleak_from_documents_to_number(mirror: Path, suite: str, retrain: fl
     assert metrics["auc_loss"].aggregate(values["auc_loss"]) == 0.5
     assert metrics["auc_minkpp"].aggregate(values["auc_minkpp"]) == 0.5
     assert metrics["privleak"].aggregate(values["privleak"]) == pytest.approx((0.5 - retrain) / retrain)
-    auc_error = metrics["auc_min40"].stderr(values["auc_min40"])
+    clusters = [doc["cluster"] for doc in docs]
+    auc_error = metrics["auc_min40"].stderr(values["auc_min40"], clusters)
     assert 0 < auc_error < 0.5
-    assert metrics["privleak"].stderr(values["privleak"]) == pytest.approx(auc_error / retrain)
+    assert metrics["privleak"].stderr(values["privleak"], clusters) == pytest.approx(auc_error / retrain)
     assert json.loads(json.dumps(values)) == values
 
 
@@ -96,12 +96,6 @@ def test_corpora_are_the_text_that_muse_gives_to_unlearners(mirror: Path) -> Non
     assert corpora.retain.texts == [f"news retain1 text {i}" for i in range(5)]
     assert corpora.forget.name == "muse_news/forget"
     assert {example.prompt for example in corpora.forget.examples} == {""}
-
-
-def test_folds_of_the_unlearning_requests(mirror: Path) -> None:
-    source = SUITES["muse_news"].source(str(mirror))
-    assert fold(source, "scal", 3).texts == ["news scal 3"] * 3
-    assert fold(source, "sust", 4).name == "muse_news/sust/4"
 
 
 def test_raw_text_may_be_one_plain_file(mirror: Path) -> None:

@@ -107,7 +107,7 @@ def test_rouge_equals_the_published_one(data: str, logs: dict[str, dict[str, Any
             assert value == pytest.approx(log["rougeL_recall"][i], abs=1e-9), doc["question"]
 
 
-def test_model_utility_stderr_is_small_and_positive(data: str, logs: dict[str, dict[str, Any]]) -> None:
+def test_model_utility_stderr_is_that_of_authors(data: str, logs: dict[str, dict[str, Any]]) -> None:
     leaf = TofuUtility()
     metric = leaf.metrics[0]
     docs = [doc for doc in docs_of(leaf, data) if doc["row"] < 300]
@@ -115,7 +115,13 @@ def test_model_utility_stderr_is_small_and_positive(data: str, logs: dict[str, d
         leaf.score(as_logged(doc), logged_answers(logs["full"][PARTS[doc["set"]]], doc))[metric.name] for doc in docs
     ]
     assert callable(metric.stderr)
-    assert 0.002 < metric.stderr(values) < 0.03
+    authors = metric.stderr(values, [doc["cluster"] for doc in docs])
+    assert 0.002 < authors < 0.03
+    # Twenty times the same question about each retained author is no more evidence than one.
+    once = [i for i, doc in enumerate(docs) if doc["set"] != "retain" or doc["row"] % 20 == 0]
+    repeated = [i for i in once for _ in range(20 if docs[i]["set"] == "retain" else 1)]
+    both = [metric.stderr([values[i] for i in at], [docs[i]["cluster"] for i in at]) for at in (once, repeated)]
+    assert both[0] == pytest.approx(both[1])
 
 
 @pytest.mark.parametrize(("percent", "rows"), [(1, 40), (5, 200), (10, 400)])

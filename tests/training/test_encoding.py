@@ -17,9 +17,11 @@ class Letters:
     bos_token_id: int | None = 0
     eos_token_id: int | None = 1
 
-    def __call__(self, texts: list[str], **options: Any) -> dict[str, list[list[int]]]:
-        assert options["add_special_tokens"] is False
-        return {"input_ids": [[ord(c) for c in text] for text in texts]}
+    def __call__(self, text: str | list[str], add_special_tokens: bool, verbose: bool = True) -> dict[str, Any]:
+        head = [self.bos_token_id] if add_special_tokens and self.bos_token_id is not None else []
+        if isinstance(text, str):
+            return {"input_ids": [*head, *map(ord, text)]}
+        return {"input_ids": [self(one, add_special_tokens)["input_ids"] for one in text]}
 
 
 def ids(text: str) -> tuple[int, ...]:
@@ -53,13 +55,66 @@ def test_long_pair_loses_prompt_on_the_left_then_completion_on_the_right() -> No
     assert (got.start, got.cut) == (1, 6)
 
 
-def test_tokenizer_without_bos_uses_eos_as_prefix_and_without_both_none() -> None:
+def test_tokenizer_that_adds_no_bos_gets_no_other_token_in_its_place() -> None:
     tokenizer = Letters()
     tokenizer.bos_token_id = None
-    assert encode([Example("ab")], tokenizer, 8)[0].ids == (1, *ids("ab"))
-    tokenizer.eos_token_id = None
-    (got,) = encode([Example("ab")], tokenizer, 8)
-    assert (got.ids, got.start) == (ids("ab"), 1)
+    windows = encode([Example("abcd"), Example("ef")], tokenizer, 2)
+    assert [(window.ids, window.start) for window in windows] == [(ids("ab"), 1), (ids("cd"), 1), (ids("ef"), 1)]
+    (pair,) = encode([Example(prompt="q?", completion=" a")], tokenizer, 99)
+    assert (pair.ids, pair.start) == ((*ids("q? a"), 1), 2)
+
+
+KINDS = {
+    "llama": {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"},
+    "pythia": {"bos_token": "</s>", "eos_token": "</s>", "pad_token": "<pad>"},
+    "qwen": {"eos_token": "</s>", "pad_token": "<pad>"},
+}
+"""Special tokens as three families have them; the first alone puts one of them before a text."""
+
+
+@pytest.fixture(params=KINDS)
+def tokenizer(request: pytest.FixtureRequest, tiny_tokenizer: Any) -> Any:
+    from tokenizers import Tokenizer, processors
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer.from_str(tiny_tokenizer.backend_tokenizer.to_str())
+    if request.param != "llama":
+        backend.post_processor = processors.ByteLevel(trim_offsets=False)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **KINDS[request.param])
+
+
+PASSAGE = "the old baker sang in the blue tower"
+
+
+@pytest.mark.parametrize("text", [PASSAGE, "</s>" + PASSAGE, "<s>" + PASSAGE])
+def test_training_and_evaluation_see_and_score_the_same_tokens(tokenizer: Any, tiny_llama: Any, text: str) -> None:
+    from lm_eval.models.huggingface import HFLM
+
+    from robust_unlearn_bench.harness.token_requests import Ask, answer
+
+    lm = HFLM(pretrained=tiny_llama(), tokenizer=tokenizer)
+    examples = [Example(text), Example(prompt="Question: who sang? \nAnswer: ", completion=text)]
+    seen: list[list[int]] = []
+    lm.model.register_forward_pre_hook(
+        lambda _, __, kwargs: seen.append(kwargs["input_ids"][0].tolist()), with_kwargs=True
+    )
+    for example in examples:
+        (trained,) = encode([example], tokenizer, 64)
+        options = {"text": example.completion, "eos": bool(example.prompt)}
+        (scored,) = answer(lm, [Ask("token_scores", example.prompt, options)])
+        assert tuple(seen[-1]) == trained.ids
+        assert len(scored["logprobs"]) == len(trained.ids) - trained.start
+        generated = Ask("generate", example.prompt + example.completion, {"max_new_tokens": 1})
+        answer(lm, [generated])
+        assert tuple(seen[-1]) == trained.ids[: len(seen[-1])]
+        assert len(seen[-1]) == len(trained.ids) - options["eos"]
+
+
+def test_without_bos_the_first_token_alone_has_no_prediction(tokenizer: Any) -> None:
+    words = tokenizer(PASSAGE, add_special_tokens=False)["input_ids"]
+    (got,) = encode([Example(PASSAGE)], tokenizer, 64)
+    assert list(got.ids) == tokenizer(PASSAGE)["input_ids"]
+    assert list(got.ids[got.start :]) == (words if tokenizer.bos_token == "<s>" else words[1:])
 
 
 def test_same_split_as_lm_eval(tiny_tokenizer: Any, tiny_lm: Any) -> None:

@@ -17,6 +17,7 @@ import torch
 from robust_unlearn_bench.errors import ConfigError, TrainingError
 from robust_unlearn_bench.models import checkpoint as checkpoints
 from robust_unlearn_bench.objectives.masking import scored
+from robust_unlearn_bench.objectives.objective import Mean
 from robust_unlearn_bench.training.batching import Batches
 from robust_unlearn_bench.training.encoding import Encoded
 from robust_unlearn_bench.training.loop import StepClosures, Term
@@ -160,7 +161,9 @@ class Shares(Ranks):
 
 
 def closures(batches: Batches, loss: Any, rank: int, micro_batch: int | None = None) -> StepClosures:
-    made = StepClosures(ModelView(torch.nn.Linear(1, 1)), Term(loss, batches), None, micro_batch, Shares(rank, 4))
+    made = StepClosures(
+        ModelView(torch.nn.Linear(1, 1)), Term((Mean(loss),), batches), None, micro_batch, Shares(rank, 4)
+    )
     made.seek(0)
     return made
 

@@ -15,7 +15,7 @@ import torch
 from robust_unlearn_bench.objectives import OBJECTIVES
 from robust_unlearn_bench.optimizers import OPTIMIZERS
 from robust_unlearn_bench.suites.corpus import Corpora, Corpus, Example
-from robust_unlearn_bench.unlearn import load_recipe, recipe_names
+from robust_unlearn_bench.unlearn import load_recipe, recipe_files
 from robust_unlearn_bench.unlearn.corpora import corpora_for
 from robust_unlearn_bench.unlearn.recipe import Recipe
 from robust_unlearn_bench.unlearn.run import UnlearningRun
@@ -23,7 +23,7 @@ from robust_unlearn_bench.unlearn.state import RunFolder
 
 pytestmark = pytest.mark.slow
 
-NEEDED = {"pytorch-optimizer": "pytorch_optimizer", "bitsandbytes": "bitsandbytes"}
+NEEDED = {"pytorch-optimizer": "pytorch_optimizer"}
 
 
 def available(optimizer: str) -> bool:
@@ -105,7 +105,7 @@ def eight_layers(tiny_tokenizer: Any) -> Callable[[], Any]:
     return fresh
 
 
-@pytest.mark.parametrize("suite", sorted({name.split("/")[0] for name in recipe_names()}))
+@pytest.mark.parametrize("suite", sorted({name.split("/")[0] for name in recipe_files()}))
 def test_recipes_start(
     eight_layers: Callable[[], Any],
     tiny_tokenizer: Any,
@@ -119,7 +119,7 @@ def test_recipes_start(
         text = Corpora(*(Corpus(side.name, side.examples[:4]) for side in (own.forget, own.retain)))
     else:
         text = request.getfixturevalue("rows")
-    for name in recipe_names():
+    for name in recipe_files():
         if name.startswith(f"{suite}/"):
             published = load_recipe(name)
             short = ["steps=2", "epochs=null", "batch_size=2", "checkpoint_every=2", "window=24"]

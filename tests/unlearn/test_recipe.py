@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from robust_unlearn_bench.errors import ConfigError, UnknownNameError
-from robust_unlearn_bench.unlearn import load_recipe, recipe_names
+from robust_unlearn_bench.unlearn import load_recipe, recipe_files
 
 GOOD = "objective: {name: npo}\noptimizer: {name: adam, lr: 1e-5}\nsteps: 10\n"
 
@@ -76,7 +76,7 @@ def test_files_that_are_no_recipes(tmp_path: Path) -> None:
         load_recipe(tmp_path / "a.yaml")
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", recipe_files())
 def test_published_recipe_is_valid_and_says_where_it_comes_from(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.suite == name.split("/")[0]

@@ -13,6 +13,7 @@ from robust_unlearn_bench.errors import ConfigError, DataError, ModelError, RubE
 from robust_unlearn_bench.models import checkpoint as checkpoints
 from robust_unlearn_bench.objectives import OBJECTIVES
 from robust_unlearn_bench.unlearn import unlearn
+from robust_unlearn_bench.unlearn.state import RunFolder
 
 
 def card_of(folder: Path) -> dict[str, Any]:
@@ -137,12 +138,102 @@ def test_best_checkpoint_is_the_one_that_is_written(target: Path, files: Any, re
     assert same(chosen, unlearn(recipe_file(**harsh, steps=4), target, tmp_path / "b", **data))
 
 
+HARSH: dict[str, Any] = {
+    "retain_weight": 0.0, "optimizer": {"name": "adam", "lr": 3e-3}, "schedule": "constant", "precision": "bf16_autocast",
+}  # fmt: skip
+"""Forgets at the expense of the retain text, so that the first checkpoint is the best."""
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("train", [[], [r"model\.layers\.1\..*"]], ids=["all", "part"])
+def test_the_kept_checkpoint_holds_the_bits_that_are_written(
+    target: Path, files: Any, recipe_file: Any, tmp_path: Path, dtype: torch.dtype, train: list[str]
+) -> None:
+    """Step 4 of 12 is chosen: it is the model of a 4-step run, saved and loaded, whether or not a run is interrupted."""
+    loaded = checkpoints.load(target)
+    loaded.model.to(dtype)
+    checkpoints.save(loaded, tmp_path / "own", {})
+    data = {"forget": files["forget"], "retain": files["retain"]}
+    short = unlearn(recipe_file(**HARSH, train=train, steps=4), tmp_path / "own", tmp_path / "short", **data)
+    saved = weights(short)
+
+    def look(done: int, total: int, what: str) -> None:
+        if done == 11:
+            kept = torch.load(tmp_path / ".out.run" / "chosen.pt")
+            assert set(kept) == {name for name in saved if not train or name.startswith("model.layers.1.")}
+            assert all(torch.equal(values, saved[name]) and values.dtype == dtype for name, values in kept.items())
+            raise KeyboardInterrupt
+
+    path = recipe_file(**HARSH, train=train, checkpoint_every=4, select={"rule": "best_retain"})
+    with pytest.raises(KeyboardInterrupt):
+        unlearn(path, tmp_path / "own", tmp_path / "out", progress=look, **data)
+    out = unlearn(path, tmp_path / "own", tmp_path / "out", **data)
+    straight = unlearn(path, tmp_path / "own", tmp_path / "straight", **data)
+    assert card_of(out)["steps"] == 4
+    assert {values.dtype for values in saved.values()} == {dtype}
+    assert same(out, short)
+    assert same(straight, short)
+
+
+@pytest.mark.parametrize("select", [{"rule": "last"}, {"rule": "best_retain"}], ids=lambda s: s["rule"])
+def test_no_checkpoint_is_kept_that_could_not_be_chosen_later(
+    target: Path, files: Any, recipe_file: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, select: dict[str, str]
+) -> None:
+    """With the rule "last" none is; the last one is the model itself, so even the best of all is not written again."""
+    kept: list[int] = []
+    monkeypatch.setattr(RunFolder, "keep", lambda folder, weights: kept.append(len(weights)))
+    path = recipe_file(steps=4, checkpoint_every=4, select=select)
+    unlearn(path, target, tmp_path / "out", forget=files["forget"], retain=files["retain"])
+    assert kept == []
+    if select["rule"] == "last":
+        path = recipe_file(checkpoint_every=4, select=select)
+        unlearn(path, target, tmp_path / "longer", forget=files["forget"], retain=files["retain"])
+        assert kept == []
+
+
 def test_stops_where_the_recipe_says(target: Path, files: Any, recipe_file: Any, tmp_path: Path) -> None:
     path = recipe_file(objective={"name": "grad_ascent"}, retain_weight=0.0, stop_at=-2.0, steps=200)
     out = unlearn(path, target, tmp_path / "out", forget=files["forget"], retain=files["retain"])
     losses = [json.loads(x)["forget"] for x in (out / "unlearning.jsonl").read_text().splitlines()]
     assert losses[-1] <= -2.0 < min(losses[:-1])
     assert len(losses) < 200
+
+
+@pytest.mark.parametrize("moment", ["at the step that stops", "before the result is written"])
+def test_a_run_that_stopped_early_ends_there_when_it_is_resumed(
+    target: Path, files: Any, recipe_file: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    data = {"forget": files["forget"], "retain": files["retain"]}
+    path = recipe_file(
+        objective={"name": "grad_ascent"}, retain_weight=0.0, stop_at=-2.0, steps=200, checkpoint_every=3
+    )
+    straight = unlearn(path, target, tmp_path / "straight", **data)
+    end = card_of(straight)["steps"]
+    assert end < 200
+
+    written = moment == "before the result is written"
+
+    def kill(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def at_the_end(done: int, total: int, what: str) -> None:
+        if done == end and not written:
+            kill()
+
+    with monkeypatch.context() as patched:
+        if written:
+            patched.setattr(checkpoints, "save", kill)
+        with pytest.raises(KeyboardInterrupt):
+            unlearn(path, target, tmp_path / "resumed", progress=at_the_end, **data)
+    steps: list[int] = []
+    resumed = unlearn(path, target, tmp_path / "resumed", progress=lambda d, t, w: steps.append(d), **data)
+    assert steps == ([] if written else list(range((end - 1) // 3 * 3 + 1, end + 1)))
+    assert same(straight, resumed)
+    one, two = card_of(straight), card_of(resumed)
+    for key in ("steps", "forward", "backward", "completion_probability", "weight_change"):
+        assert one[key] == two[key], key
+    logs = [(folder / "unlearning.jsonl").read_text().count("\n") for folder in (straight, resumed)]
+    assert logs == [end, end]
 
 
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))

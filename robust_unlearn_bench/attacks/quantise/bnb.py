@@ -136,7 +136,7 @@ def _functional(attack: str) -> Any:
     try:
         import bitsandbytes.functional as functional
     except ImportError as error:
-        raise MissingExtraError("bitsandbytes", "bitsandbytes", f"attack {attack}") from error
+        raise MissingExtraError("bitsandbytes", None, f"attack {attack}") from error
     return functional
 
 

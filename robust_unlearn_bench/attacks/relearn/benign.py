@@ -32,9 +32,14 @@ class BenignFinetune(StepsAttack):
 
     text: str = ""
 
+    def own_text(self) -> Corpus | None:
+        """The texts of the file, or None for the embedded corpus."""
+        return _read(self.text) if self.text else None
+
     def corpus(self, context: AttackContext) -> Corpus:
         """The general text."""
-        corpus = _read(self.text) if self.text else context.general
+        own = self.own_text()
+        corpus = context.general if own is None else own
         if not corpus.examples:
             raise DataError(f"corpus {corpus.name} is empty, so attack {self.name} has nothing to train on")
         return corpus

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from ...errors import ConfigError, DataError
 from ...suites.corpus import Corpora, Corpus
 from ...training.schedule import Schedule
-from ..attack import AttackContext, AttackDefaults, Diagnostics
+from ..attack import NAME_A_SUITE, AttackContext, AttackDefaults, Diagnostics
 
 if TYPE_CHECKING:
     from ...training.encoding import Encoded
@@ -171,7 +171,7 @@ def corpora_of(attack: str, context: AttackContext) -> Corpora:
     if context.corpora is None:
         raise DataError(
             f"attack {attack} trains on a suite's forget or retain text, and this task belongs to no suite: "
-            "name one (metadata: {suite: muse_books} in the task, --suite on the command line)"
+            f"{NAME_A_SUITE}"
         )
     for corpus in (context.corpora.forget, context.corpora.retain):
         if not corpus.examples:

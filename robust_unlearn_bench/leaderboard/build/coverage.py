@@ -11,7 +11,7 @@ from .lmeval_results import TaskRun
 if TYPE_CHECKING:
     from ...suites import Suite
 
-__all__ = ["in_order", "missing"]
+__all__ = ["clean_group", "in_order", "missing"]
 
 
 def in_order(runs: Sequence[TaskRun], suite: str) -> list[TaskRun]:
@@ -35,6 +35,12 @@ def missing(suite: str, done: Iterable[tuple[str, str]]) -> list[str]:
     known, there = _suite(suite), set(done)
     cells = [(task, attack) for attack in known.attacks for task in _tasks(known)] if known else []
     return [" ".join(cell) for cell in cells if cell not in there]
+
+
+def clean_group(suite: str) -> str:
+    """Name of the group that runs a suite unattacked; the name of the suite where it is not installed."""
+    known = _suite(suite)
+    return known.clean_group if known else suite
 
 
 def _suite(name: str) -> Suite | None:

@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from ...errors import ConfigError
+from ...metrics.bootstrap import cluster_draws
 from ..record.entry import Entry
 from ..record.field_types import AttackName, Key, Strict, explain
 from ..record.strict_json import loads, read_bytes
-from ..score.stats import Moments, cluster_draws
+from ..score.stats import Moments
 
 __all__ = ["Calibration", "Gate", "Gated", "draft", "read_calibration", "read_gate"]
 

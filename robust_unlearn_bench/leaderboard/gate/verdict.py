@@ -23,10 +23,11 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import RecordError, RubError
+from ...metrics.bootstrap import cluster_draws
 from ..record.entry import Entry, load
 from ..record.items import Items, Value
 from ..record.schema import run_id
-from ..score.stats import Floats, Moments, cluster_draws, holm, seed_draws
+from ..score.stats import Floats, Moments, holm, seed_draws
 from .config import LEAST_RUNS, Calibration, Gate, Gated, read_gate
 from .pairing import aligned, incomparable, reported
 from .result import ORDER, Check, Result, Verdict

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..build.coverage import clean_group
 from ..record.attack_id import AttackId
 from ..record.grades import GRADES, Grade
 from ..record.schema import Record
@@ -122,7 +123,7 @@ def rerun(record: Record, attack: AttackId) -> str | None:
     """The command that measures this model under this attack again; None where the parameters are not the suite's own."""
     if not attack.own:
         return None
-    group = record.suite.name if attack.name == "none" else f"{record.suite.name}__{attack.name}"
+    group = clean_group(record.suite.name) if attack.name == "none" else f"{record.suite.name}__{attack.name}"
     model = record.model
     where = f"pretrained={model.name}" + (f",revision={model.revision}" if model.revision else "")
     arguments = where + (f",dtype={model.dtype}" if model.dtype else "")

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ...errors import RecordError
+from ...metrics.bootstrap import cluster_draws
 from ..record.entry import Entry
 from ..record.schema import MetricSpec, Record, run_id
-from .stats import Floats, Moments, cluster_draws, seed_draws
+from .stats import Floats, Moments, seed_draws
 
 __all__ = ["Cell", "Design", "Estimate", "Measured", "measure"]
 

@@ -1,7 +1,7 @@
-"""Uncertainty: a paired cluster bootstrap, intervals, Holm's correction, rank groups. All replicates at once.
+"""Uncertainty: moments by cluster, intervals, Holm's correction, rank groups. All replicates at once.
 
-Documents of one cluster (an author, a passage) are not independent, so whole clusters are drawn. The draws depend on
-the clusters and the seed alone: every model on the same documents gets the same ones, and differences are paired.
+The draws are those of `metrics.bootstrap`: every model on the same documents gets the same ones, and differences are
+paired.
 """
 
 from __future__ import annotations
@@ -9,19 +9,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...metrics.bootstrap import harmonic_means
 from ..record.items import Items, Value
 
 __all__ = [
     "REPLICATES",
     "Moments",
     "Number",
-    "cluster_draws",
     "holm",
     "number",
     "paired_p_values",
@@ -105,37 +104,13 @@ class Moments:
         with np.errstate(invalid="ignore", divide="ignore"):
             means = (draws @ self.sums) / below
             return {
-                key: means[:, part.start] if part.stop - part.start == 1 else _harmonic(means[:, part])
+                key: means[:, part.start] if part.stop - part.start == 1 else harmonic_means(means[:, part])
                 for key, part in self.columns.items()
             }
 
     def point(self) -> dict[tuple[str, str], Floats]:
         """Every column on the documents as they are, each [1]."""
         return self.values(np.ones((1, len(self.clusters))))
-
-
-def cluster_draws(clusters: Sequence[str], strata: Sequence[str], replicates: int, seed: int) -> Floats:
-    """How often each cluster is drawn in each replicate, [B, C]: C − 1 of C with replacement, stratum by stratum.
-
-    Source: Rao and Wu, 1988, "Resampling inference with complex survey data": drawing C − 1 makes the variance of a
-        mean unbiased; drawing C makes intervals of 20 clusters 2.5 % too narrow.
-    """
-    return _draws(tuple(clusters), tuple(strata), replicates, seed)
-
-
-@lru_cache(maxsize=32)
-def _draws(clusters: tuple[str, ...], strata: tuple[str, ...], replicates: int, seed: int) -> Floats:
-    order = sorted(range(len(clusters)), key=lambda i: (strata[i], clusters[i]))
-    digest = hashlib.sha256("\n".join(f"{strata[i]}\t{clusters[i]}" for i in order).encode()).digest()
-    rng = np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])
-    counts = np.zeros((replicates, len(clusters)))
-    for stratum in sorted(set(strata)):
-        members = np.array([k for k in order if strata[k] == stratum])
-        n = len(members)
-        for replicate in counts:
-            replicate[members] = np.bincount(rng.integers(0, n, size=max(n - 1, 1)), minlength=n)
-    counts.flags.writeable = False
-    return counts
 
 
 def seed_draws(attack: str, seeds: int, replicates: int, seed: int) -> Floats:
@@ -221,10 +196,3 @@ def _matrix(values: Sequence[Value]) -> tuple[Floats, tuple[str, ...]]:
         return np.array([[np.nan if value is None else value] for value in values], dtype=float), ("",)
     rows = [[value.get(name) if isinstance(value, dict) else None for name in parts] for value in values]
     return np.array([[np.nan if x is None else x for x in row] for row in rows], dtype=float), parts
-
-
-def _harmonic(means: Floats) -> Floats:
-    """Harmonic mean over the last axis, 0 where a component is 0: [B, k] → [B]."""
-    with np.errstate(divide="ignore"):
-        result: Floats = means.shape[1] / (1 / means).sum(axis=1)
-    return result

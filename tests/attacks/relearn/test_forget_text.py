@@ -229,7 +229,7 @@ def test_bad_parameters(spec: str, kind: type[RubError], message: str) -> None:
 @pytest.mark.parametrize("family", ["relearn", "relearn_retain", "relearn_const", "relearn_split", "lora_relearn"])
 def test_no_suite_or_no_text(tiny_llama: Callable[..., Any], context: AttackContext, family: str) -> None:
     model = tiny_llama()
-    with pytest.raises(DataError, match=f"attack {family} trains on .* belongs to no suite"):
+    with pytest.raises(DataError, match=rf"attack {family} trains on .* no suite: name one \(`suite: .*`--suite "):
         run(name(family, 1), model, dataclasses.replace(context, corpora=None))
     empty = Corpora(Corpus("test/forget", ()), RETAIN)
     with pytest.raises(DataError, match="test/forget is empty"):

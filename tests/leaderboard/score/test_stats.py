@@ -9,7 +9,6 @@ from scipy import stats as scipy_stats
 from robust_unlearn_bench.leaderboard.record.items import Items
 from robust_unlearn_bench.leaderboard.score.stats import (
     Moments,
-    cluster_draws,
     holm,
     number,
     paired_p_values,
@@ -17,6 +16,7 @@ from robust_unlearn_bench.leaderboard.score.stats import (
     ranks,
     seed_draws,
 )
+from robust_unlearn_bench.metrics.bootstrap import cluster_draws
 
 
 def items_of(values: list[list[float]], metric: str = "m") -> Items:

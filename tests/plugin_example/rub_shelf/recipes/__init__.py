@@ -1,0 +1,1 @@
+"""Recipes of this distribution, as `<suite>/<recipe>.yaml`."""
