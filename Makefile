@@ -2,6 +2,7 @@
 # make test   unit tests, then the slow ones
 # make lint   ruff, mypy --strict
 # make bench  speed and memory, as ratios
+# make generated   the files that are written from the code: task YAML, cards, docs, schema
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -16,7 +17,7 @@ YAML   := $(shell find tasks baselines -name '*.yaml' 2>/dev/null)
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test unit slow lint bench clean
+.PHONY: demo test unit slow lint generated bench clean
 
 demo: $(STAMP)
 	$(BIN)/rub demo
@@ -33,6 +34,9 @@ lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+generated: $(DEV)
+	$(BIN)/python -m robust_unlearn_bench.generated
 
 BENCHES := startup harness_batching harness_session unlearn_loop unlearn_steps unlearn_memory gptq_memory relearn_memory \
   leaderboard_speed leaderboard_coverage leaderboard_gate_power

@@ -62,9 +62,10 @@ def measured(model: str, suite: str, way: Way, folder: Path) -> Seen:
             subprocess.run([sys.executable, "-c", code, *command], env=environment, check=True, stdout=log, stderr=log)
         Path(f"{folder}.part").rename(folder)
     entry = record_from_results(folder).entry
+    labels = {attack.name: attack.id.label or attack.name for attack in entry.record.attacks}
     values, items = {}, {}
     for result in entry.record.results:
-        key = (result.task, result.metric, result.attack.partition("@")[0])
+        key = (result.task, result.metric, labels[result.attack])
         if result.value is not None:
             values[key] = result.value
             columns = entry.items[result.task].scores if result.task in entry.items else {}

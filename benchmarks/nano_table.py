@@ -68,7 +68,7 @@ def table(board: Any, models: Path, order: Sequence[str]) -> str:
     named = {row.record.model.name: row for row in board.rows}
     names = [name for name in ("retrain", "target", *order) if name in named]
     cells = [c.cell for c in (*board.target.forgetting, *board.target.utilities) if c.cell.attack == "none"]
-    later = [attack for attack in board.attacks if attack not in SHOWN]
+    later = [attack.name for attack in board.attacks if attack.name not in SHOWN]
     head = ["recipe", "trials", "passes", "moved", *SHOWN, *(f"forgot, {a}" for a in later), "useful", "score"]
     lines = [head, ["---"] * len(head)]
     for name in names:

@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from robust_unlearn_bench.attacks import ATTACKS
+from robust_unlearn_bench.attacks.spec import label_of
 from robust_unlearn_bench.leaderboard.record.entry import Entry
 from robust_unlearn_bench.leaderboard.record.items import Items, Value, aggregate
 from robust_unlearn_bench.leaderboard.record.schema import run_id
 from robust_unlearn_bench.leaderboard.record.sealing import seal
 from robust_unlearn_bench.leaderboard.score.stats import Floats
 
-__all__ = ["TASKS", "World"]
+__all__ = ["TASKS", "World", "config_of"]
 
 TASKS: dict[str, dict[str, Any]] = {
     "verbmem": {"metric": "rougeL_f1", "role": "forget", "higher_means": "more_knowledge"},
@@ -109,10 +111,7 @@ class World:
             },
             method={"objective": objective, "optimizer": optimizer, "seeds": [0], **(method or {})},
             suite={"name": self.suite, "version": "1", "tasks": described},
-            attacks=[
-                {"name": attack, "seed": seed, "config": [{"attack": attack.rstrip("0123456789"), "version": 1}]}
-                for attack, seed in runs
-            ],
+            attacks=[{"name": attack, "seed": seed, "config": [config_of(attack)]} for attack, seed in runs],
             results=results,
         )
         return Entry.unsaved(record, items)
@@ -148,6 +147,15 @@ class World:
             chances = np.full(self.clusters, level)
         result: Floats = (flips < np.repeat(chances, self.documents)[:, None]).mean(axis=1)
         return result
+
+
+def config_of(attack: str) -> dict[str, Any]:
+    """Family and number of an attack that is written by its label alone, such as relearn50; no other parameter."""
+    for family in ATTACKS:
+        label = label_of(family)
+        if (number := label.number(attack)) is not None:
+            return {"attack": family, "version": 1, label.field: number}
+    return {"attack": attack, "version": 1}
 
 
 def _hash(*parts: object) -> str:

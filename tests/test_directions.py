@@ -15,7 +15,7 @@ PACKAGE = Path(robust_unlearn_bench.__file__).parent
 ROOMS = """
 errors
 registry seeding
-configure paths
+configure docstrings paths
 metrics models world
 objectives optimizers suites
 training
@@ -28,7 +28,7 @@ leaderboard/rescore
 leaderboard
 harness nano unlearn
 controls
-demo doctor submit
+demo doctor generated submit
 cli
 __main__
 """

@@ -1,4 +1,4 @@
-"""tasks/ is what the suites say, and lm-eval finds every name in it."""
+"""lm-eval finds every name in tasks/."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from robust_unlearn_bench.harness.task_yaml import UTILITY, task_files, utility_files, write
+from robust_unlearn_bench.harness.task_yaml import UTILITY, task_files, utility_files
 from robust_unlearn_bench.suites import SUITES
 
 WITH_MIRROR = [name for name in SUITES if not name.startswith("nano_")]
@@ -21,25 +21,6 @@ def ours() -> Any:
     from lm_eval.tasks import TaskManager
 
     return TaskManager(include_path=str(Path(__file__).resolve().parent.parent / "tasks"), include_defaults=False)
-
-
-def test_in_sync_with_the_suites(root: Path) -> None:
-    assert write(root / "tasks", {**task_files(SUITES), **utility_files()}, check=True) == []
-
-
-def test_write_repairs_what_check_finds(tmp_path: Path) -> None:
-    files = task_files(["muse_books"])
-    assert all(line.endswith("is missing") for line in write(tmp_path, files, check=True))
-    write(tmp_path, files, check=False)
-    assert write(tmp_path, files, check=True) == []
-    leaf, group = "muse/muse_books/verbmem.yaml", "muse/muse_books/robust.yaml"
-    (tmp_path / leaf).write_text("task: other\n")
-    (tmp_path / "stray.yaml").write_text("task: stray\n")
-    (tmp_path / group).unlink()
-    told = [f"{leaf} is out of date", f"{group} is missing", "stray.yaml belongs to no suite"]
-    assert sorted(write(tmp_path, files, check=True)) == sorted(told)
-    assert sorted(write(tmp_path, files, check=False)) == sorted(told)
-    assert write(tmp_path, files, check=True) == []
 
 
 def test_every_file_is_read_by_lm_eval(ours: Any) -> None:

@@ -41,7 +41,13 @@ class Damage:
             self._values[key][tensor_class(layer)].append(value)
 
     def fall_back(self, reason: str, layer: str, value: float | None = None) -> None:
-        """Enter something that was not done as asked."""
+        """Enter something that was not done as asked.
+
+        Args:
+            reason: what happened instead; `reasons.FALLBACKS` explains each.
+            layer: name of the layer, weight matrix or parameter.
+            value: a number about it, or None.
+        """
         if value is None:
             self.fallbacks.setdefault(reason, []).append(layer)
         else:

@@ -13,7 +13,10 @@ __all__ = ["NoAttack"]
 @ATTACKS.register("none")
 @dataclass(frozen=True, slots=True)
 class NoAttack(AttackDefaults):
-    """Measure the model as it is."""
+    """Measure the model as it is.
+
+    Cost: none.
+    """
 
     name: ClassVar[str] = "none"
 

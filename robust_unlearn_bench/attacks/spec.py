@@ -38,6 +38,10 @@ class Label(NamedTuple):
     field: str
     after: str
 
+    def text(self, number: object) -> str:
+        """The name with this number; families that are not numbered ignore it."""
+        return f"{self.before}{number if self.field else ''}{self.after}"
+
     def number(self, name: str) -> int | None:
         """The number in a name that is written like this, or None."""
         digits = name.removeprefix(self.before).removesuffix(self.after)
@@ -248,7 +252,7 @@ def _number(value: Any) -> Any:
 def _step_label(step: Attack) -> str:
     """gptq4, relearn50_retain: the family's label with its number."""
     label = label_of(step.name)
-    return f"{label.before}{getattr(step, label.field) if label.field else ''}{label.after}"
+    return label.text(getattr(step, label.field) if label.field else None)
 
 
 def _step_name(step: Attack) -> str:

@@ -1,7 +1,4 @@
-"""The task YAML, written from the suites: one file a leaf, one a group.
-
-python -m robust_unlearn_bench.harness.task_yaml --check     # exit code 1 when tasks/ is out of date
-python -m robust_unlearn_bench.harness.task_yaml --write
+"""The task YAML, written from the suites by `make generated`: one file a leaf, one a group.
 
 <suite>               all leaves, unattacked (wmdp_*: `<suite>__none`, because lm-eval has tasks called `<suite>`)
 <suite>__<attack>     all leaves under one attack: lm-eval hands the group's `attack` key to its children
@@ -14,17 +11,15 @@ utility…              three of lm-eval's own tasks, put under our attacks
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..registry import BUILT_IN
 from ..suites import SUITES, Leaf, Suite
 
-__all__ = ["task_files", "utility_files", "write", "write_files"]
+__all__ = ["task_files", "utility_files", "write_files"]
 
-NOTE = "# Written by `python -m robust_unlearn_bench.harness.task_yaml --write` from the suites; edit those.\n"
+NOTE = "# Generated from the suites; edit those.\n"
 
 CLASSES = "!function robust_unlearn_bench.harness.task."
 
@@ -125,45 +120,3 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
-
-
-def write(folder: Path, files: Mapping[str, str], *, check: bool) -> list[str]:
-    """Bring the YAML in a folder up to date, or only look.
-
-    Args:
-        folder: tasks/.
-        files: what it should hold.
-        check: change nothing.
-
-    Returns:
-        What was (or would be) written or removed, as sentences.
-    """
-    present = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.yaml")}
-    told = []
-    for name, text in files.items():
-        if name not in present or present[name].read_text(encoding="utf-8") != text:
-            told.append(f"{name} {'is out of date' if name in present else 'is missing'}")
-    if not check:
-        write_files(folder, files)
-    for name in sorted(present.keys() - files.keys()):
-        told.append(f"{name} belongs to no suite")
-        if not check:
-            present[name].unlink()
-    return told
-
-
-def _main(arguments: Sequence[str]) -> int:
-    if list(arguments) not in (["--check"], ["--write"]):
-        print(__doc__)
-        return 2
-    from ..paths import tasks_dir
-
-    check = arguments[0] == "--check"
-    built_in = [name for name in SUITES if SUITES.origin(name) == BUILT_IN]
-    told = write(tasks_dir(), {**task_files(built_in), **utility_files()}, check=check)
-    print("\n".join(told) or "tasks/ is up to date")
-    return 1 if told and check else 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1:]))

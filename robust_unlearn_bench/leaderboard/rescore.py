@@ -1,4 +1,4 @@
-"""Derived scores: written beside the records, compared with what stood there before."""
+"""Derived scores, written beside the records and compared with the scores that were there before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ __all__ = ["Change", "rescore"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A row whose score or rank is not what it was; None where the row is new or gone."""
+    """A row whose score or rank has changed.
+
+    Attributes:
+        suite: name of the suite.
+        model: display name of the model.
+        score: score before and after; None where the row was not there, or has no score.
+        rank: rank before and after; None where the row was not there, or has no rank.
+    """
 
     suite: str
     model: str
@@ -27,8 +34,8 @@ def rescore(boards: list[Board], folder: Path) -> list[Change]:
     """Write `<suite>-<version>.json` for every board and return every row that changed.
 
     Args:
-        boards: freshly scored.
-        folder: where the score files are.
+        boards: the boards as they are scored now.
+        folder: folder of the score files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     changes = []

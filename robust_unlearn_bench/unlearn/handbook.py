@@ -1,15 +1,13 @@
-"""docs/unlearning.md, generated from the docstrings of objectives and optimizers: `python -m robust_unlearn_bench.unlearn.handbook`."""
+"""docs/unlearning.md, generated from the docstrings of objectives and optimizers by `make generated`."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-import re
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..docstrings import Described, described, notes, parameter_table
 from ..objectives import OBJECTIVES, RETAIN_LOSSES
 from ..optimizers import GRADES, OPTIMIZERS, by_grade, grade_of
 
@@ -70,48 +68,17 @@ def _grades() -> Iterator[str]:
 
 def _described(kind: Any) -> Iterator[str]:
     """A docstring's text, its attributes with types and defaults as a table, its source and departures."""
-    text, attributes, notes = _parsed(inspect.getdoc(kind) or "")
-    yield from (text, "")
+    said = described(kind)
     fields = [field for field in dataclasses.fields(kind) if field.default is not dataclasses.MISSING]
-    if fields:
-        yield from ("| hyper-parameter | default | |", "|---|---|---|")
-        for field in fields:
-            yield f"| `{field.name}` | {_default(field.default)} | {attributes.get(field.name, '').rstrip('.')} |"
-        yield ""
-    for title, said in _notes(kind, notes).items():
-        yield from (f"*{title}:* {said}", "")
+    yield from (said.text, "")
+    yield from parameter_table("hyper-parameter", fields, said.attributes)
+    yield from notes(_sections(kind, said), ("Source", "Departs"))
 
 
-def _default(value: Any) -> str:
-    """As one writes it in a recipe."""
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
-
-
-def _notes(kind: Any, notes: dict[str, str]) -> dict[str, str]:
-    """Source and departures of a class, or those of the function beside it that holds its formula."""
+def _sections(kind: Any, said: Described) -> Mapping[str, str]:
+    """Sections of a class, or those of the function beside it that holds its formula."""
     beside = (member for _, member in inspect.getmembers(inspect.getmodule(kind), inspect.isfunction))
     for function in beside:
-        if "Source" not in notes and function.__module__ == kind.__module__:
-            notes = _parsed(inspect.getdoc(function) or "")[2]
-    return {title: said for title, said in notes.items() if title in ("Source", "Departs")}
-
-
-def _parsed(doc: str) -> tuple[str, dict[str, str], dict[str, str]]:
-    """Text, attributes, and the sections Source and Departs of a docstring."""
-    blocks = re.split(r"^(Args:|Returns:|Attributes:|Source:|Departs:)", doc, flags=re.MULTILINE)
-    sections = {title.rstrip(":"): body for title, body in zip(blocks[1::2], blocks[2::2], strict=True)}
-    attributes = {
-        name: _joined(said)
-        for name, said in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", sections.pop("Attributes", ""), re.MULTILINE)
-    }
-    return blocks[0].strip(), attributes, {title: _joined(body) for title, body in sections.items()}
-
-
-def _joined(text: str) -> str:
-    return " ".join(text.split())
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1] if len(sys.argv) > 1 else "docs/unlearning.md").write_text(handbook(), encoding="utf-8")
+        if "Source" not in said.sections and function.__module__ == kind.__module__:
+            said = described(function)
+    return said.sections

@@ -1,4 +1,4 @@
-"""The card of a recipe, generated from the recipe and the grade table: `python -m robust_unlearn_bench.unlearn.recipe_card`."""
+"""The card of a recipe, generated from the recipe and the grade table by `make generated`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 
 from ..objectives import Objective
 from ..optimizers import GRADES, grade_of
-from ..paths import baselines_dir
-from .recipe import Recipe, load_recipe, recipe_files
+from .recipe import Recipe
 
-__all__ = ["recipe_card", "write_cards"]
+__all__ = ["recipe_card"]
 
 
 def recipe_card(name: str, recipe: Recipe) -> str:
@@ -82,15 +81,3 @@ def _tuning(recipe: Recipe) -> list[str]:
     trials = "number of trials not known" if tuning.trials is None else f"{tuning.trials} trials"
     chosen = f", chosen by {tuning.selected_on}" if tuning.selected_on else ""
     return ["## Tuning", "", f"{trials[0].upper()}{trials[1:]}{chosen}.", "", *(space if tuning.space else []), ""]
-
-
-def write_cards() -> int:
-    """Write the card beside every recipe of this package; returns how many there are."""
-    ours = {name: path for name, path in recipe_files().items() if path.is_relative_to(baselines_dir())}
-    for name, path in ours.items():
-        path.with_suffix(".md").write_text(recipe_card(name, load_recipe(name)), encoding="utf-8")
-    return len(ours)
-
-
-if __name__ == "__main__":
-    print(f"{write_cards()} cards written")

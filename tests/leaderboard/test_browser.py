@@ -92,8 +92,9 @@ def site(
     )
     event = Event(at="2026-01-05T00:00:00Z", by="maintainers", reason="replay gave other numbers", state="quarantined")
     rows.append(
-        world.entry("Quarantined", make_levels([0.2] * 5, [0.8] * 5)).standing_as(
-            Standing("replayed", "quarantined", (event,))
+        replace(
+            world.entry("Quarantined", make_levels([0.2] * 5, [0.8] * 5)),
+            standing=Standing("replayed", "quarantined", (event,)),
         )
     )
     board = score(rows, cast["target"], cast["retrain"], replicates=200)

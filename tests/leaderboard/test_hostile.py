@@ -114,7 +114,7 @@ def test_html_holds_the_text_and_nothing_of_its_markup(board: Board, cast: dict[
 
 def test_the_command_to_run_again_is_one_word_for_the_shell(board: Board) -> None:
     for row in board.rows:
-        words = shlex.split(str(rerun(row.record, "relearn50")))
+        words = shlex.split(str(rerun(row.record, row.record.runs["relearn50"].id)))
         assert words[:5] == ["lm_eval", "--tasks", "nano_books__relearn50", "--model", "hf"]
         assert words[6].startswith(f"pretrained={row.record.model.name}")
         assert len(words) == 10

@@ -59,16 +59,22 @@ def _floor(count: float) -> int:
 class Prune(AttackDefaults):
     """Unstructured pruning in place, of every Linear of the decoder blocks, not embeddings or head.
 
+    `method=wanda` zeroes, in every row, the `percent` % of weights with the smallest |W_ij|·‖X_j‖₂, X being the inputs of
+    the block before any of its layers is pruned; `method=magnitude` the `percent` % of each matrix with the smallest
+    |W_ij|.
+
     Attributes:
         percent: weights to remove, in percent.
-        method: "wanda", or "magnitude", which needs no data.
-        samples: calibration windows.
+        method: `wanda`, or `magnitude`, which needs no data.
+        samples: number of calibration windows (see Data).
         length: tokens of a window, at most the model's own.
-        calibration: which text; "retain" means the general text where the task belongs to no suite.
-        seed: of the draw of windows.
+        calibration: which text; `retain` means the general text where the task belongs to no suite.
+        seed: seed of the draw of windows.
 
-    Source: Sun et al. 2024 (arXiv 2306.11695): activations of a block are taken before any of its layers is pruned.
+    Source: Sun et al. 2024 (arXiv 2306.11695).
     Departs: none.
+    Cost: Wanda 2 F, and beyond the model one window's activations of a block, one layer and its sort order; magnitude
+        no passes, and one layer and its sort order.
     """
 
     name: ClassVar[str] = "prune"

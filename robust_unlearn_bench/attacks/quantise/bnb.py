@@ -58,14 +58,21 @@ class _FourBit(AttackDefaults):
 @ATTACKS.register("bnb_fp4")
 @dataclass(frozen=True, slots=True)
 class BnbFP4(_FourBit):
-    """4-bit floats with a block-wise absolute maximum, on every Linear of the decoder blocks.
+    """4-bit floats: each weight becomes the nearest of 15 values times the absolute maximum of its block.
+
+    The dequantised weights equal those of a bitsandbytes `Linear4bit` layer. FP4 is what `load_in_4bit=True` gives by
+    default, and the 4-bit rows of Zhang et al. 2025 equal it digit for digit; hence both it and GPTQ are standard
+    attacks. bitsandbytes 0.50.2 dequantises wrongly on CPU where rows are no multiple of the block size (relative error
+    .25 in place of .09 on rows of 672); the attack hands weights over flat, as CUDA does, and is not affected.
 
     Attributes:
         block_size: consecutive weights (row-major) that share a scale.
         double_quant: whether the scales are themselves quantised to 8 bits.
 
-    Source: bitsandbytes `quantize_4bit`, as `BitsAndBytesConfig(load_in_4bit=True)` loads a model.
+    Source: Dettmers et al. 2023 (arXiv 2305.14314); bitsandbytes `quantize_4bit`, as
+        `BitsAndBytesConfig(load_in_4bit=True)` loads a model.
     Departs: none; embeddings, norms and head stay as they are there too.
+    Cost: no passes; one layer in fp32 beyond the model.
     """
 
     name: ClassVar[str] = "bnb_fp4"
@@ -74,7 +81,7 @@ class BnbFP4(_FourBit):
 @ATTACKS.register("bnb_nf4")
 @dataclass(frozen=True, slots=True)
 class BnbNF4(_FourBit):
-    """The 16 quantiles of a normal distribution with a block-wise absolute maximum (QLoRA's NF4).
+    """QLoRA's NF4: as `bnb_fp4`, with 16 values at the quantiles of a normal distribution.
 
     Attributes:
         block_size: consecutive weights (row-major) that share a scale.
@@ -82,6 +89,7 @@ class BnbNF4(_FourBit):
 
     Source: Dettmers et al. 2023 (arXiv 2305.14314); bitsandbytes `quantize_4bit`.
     Departs: none.
+    Cost: no passes; one layer in fp32 beyond the model.
     """
 
     name: ClassVar[str] = "bnb_nf4"
@@ -90,11 +98,13 @@ class BnbNF4(_FourBit):
 @ATTACKS.register("bnb_int8")
 @dataclass(frozen=True, slots=True)
 class BnbInt8(AttackDefaults):
-    """Row-wise 8-bit integers: the weights of LLM.int8.
+    """The weights of LLM.int8: 8-bit integers with one absolute maximum for each row.
 
-    Source: Dettmers et al. 2022 (arXiv 2208.07339); bitsandbytes `int8_vectorwise_quant` on fp16 weights.
+    Source: Dettmers et al. 2022 (arXiv 2208.07339); bitsandbytes `int8_vectorwise_quant` on fp16 weights, as in
+        `Linear8bitLt`.
     Departs: weights only. LLM.int8 also rounds activations to 8 bits at run time, except outlier features (|x| ≥ 6),
         which it multiplies in fp16 with these same dequantised weights; activations here stay in the model's dtype.
+    Cost: no passes; one layer in fp32 beyond the model.
     """
 
     name: ClassVar[str] = "bnb_int8"

@@ -81,7 +81,17 @@ def quantise(weight: Tensor, factor: Factor, grid: Grid, *, block: int = 128, st
 @ATTACKS.register("gptq", label="gptq{bits}")
 @dataclass(frozen=True, slots=True)
 class GPTQ(AttackDefaults):
-    """Quantise-dequantise in place with GPTQ: every Linear of the decoder blocks, not embeddings or head.
+    """Round column after column, correcting the columns that follow for the error, in place.
+
+    With U upper triangular, (H + λI)⁻¹ = UᵀU and H = XᵀX over the calibration inputs:
+
+        e_j = (w_j − q(w_j)) / U_jj,     w_k ← w_k − e_j · U_jk  for k > j
+
+    Blocks are calibrated one after the other on inputs from the blocks before them, already quantised. Inside a block,
+    layers that read the same tensor share one Hessian. Hessians and solve are fp32. Works on Llama, Mistral, Qwen2,
+    Qwen3, Gemma2, Gemma3, Phi, GPT-NeoX, OPT and GPT-2 (tested on tiny random models of each, transformers 4.50 and
+    5.17), and on whatever hands hidden states from block to block; architectures that pass text-dependent data between
+    blocks besides are refused, not calibrated wrongly.
 
     Attributes:
         bits: 2 to 8.
@@ -89,18 +99,29 @@ class GPTQ(AttackDefaults):
             not divide the row, the last group is shorter.
         symmetric: whether the grid is symmetric around zero.
         act_order: quantise columns in decreasing order of the Hessian's diagonal (desc_act).
-        damp: damping as a fraction of the mean diagonal.
+        damp: λ as a fraction of the mean diagonal of H.
         block: columns of a lazily updated block; changes speed only.
-        static_groups: steps from the weights before any correction, by original column.
-        true_sequential: calibrate each stage of a block on the stages before it already quantised.
-        samples: calibration windows.
+        static_groups: steps from the weights before any correction, by original column; otherwise when a group's turn
+            comes.
+        true_sequential: calibrate each stage of a block on the stages before it already quantised (o after q, k, v; down
+            after gate, up).
+        samples: number of calibration windows (see Data).
         length: tokens of a window, at most the model's own.
-        calibration: which text; "retain" means the general text where the task belongs to no suite.
-        seed: of the draw of windows.
-        backend: whose implementation; the protocol's is "builtin", the others are for cross-checks.
+        calibration: which text; `retain` means the general text where the task belongs to no suite.
+        seed: seed of the draw of windows.
+        backend: whose implementation; the protocol's is `builtin`, `llmcompressor` and `gptqmodel` are cross-checks.
 
-    Source: Frantar et al. 2023 (arXiv 2210.17323), with the defaults of AutoGPTQ.
-    Departs: dead columns are rounded, not zeroed; steps are fp32, not fp16; the Hessian is a sum, not a running mean.
+    Source: Frantar et al. 2023 (arXiv 2210.17323); defaults and group steps as in AutoGPTQ. On the same Hessian, the
+        solver and auto-gptq 0.7.1's own `GPTQ.fasterquant` agree on 98.9 to 100 % of the weights (float ties tip the rest
+        over) at group 128 and on whole rows, with output errors equal to within 0.5 %.
+    Departs: dead columns are rounded, where the reference writes zeros: retain text alone is no evidence that a weight is
+        useless, and zeroing would erase what only forget text excites. Where groups are narrower than blocks, steps see
+        all corrections made so far (the reference takes them from columns that lag behind by up to a block; errors are
+        alike). Groups of one sign get the same step as others. The Hessian is a sum, not a running mean: the factor
+        cancels. Steps are fp32, not fp16.
+    Cost: about 2.5 F true-sequential, 2 F otherwise, and for each layer a sum of T·d²/2 multiply-adds (half of XᵀX), one
+        Cholesky factorisation and d column steps; beyond the model the Hessians of one stage (4·d² bytes; the factor
+        stands in the same array) and either one window's activations of a block or a copy and an fp32 copy of one layer.
     """
 
     name: ClassVar[str] = "gptq"

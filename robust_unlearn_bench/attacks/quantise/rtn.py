@@ -18,15 +18,16 @@ __all__ = ["RTN"]
 @ATTACKS.register("rtn", label="rtn{bits}")
 @dataclass(frozen=True, slots=True)
 class RTN(AttackDefaults):
-    """Quantise-dequantise in place by rounding to nearest, on the same grid as GPTQ; needs no data.
+    """Round to nearest on the same grid as GPTQ, in place; needs no data.
 
     Attributes:
         bits: 2 to 8.
-        group_size: columns that share a step; −1 for the whole row (see `grid`).
+        group_size: columns that share a step; −1 for the whole row.
         symmetric: whether the grid is symmetric around zero.
 
     Source: the baseline of Frantar et al. 2023 (arXiv 2210.17323), section 4.
     Departs: steps are fp32, not fp16.
+    Cost: no passes; one layer in fp32 beyond the model.
     """
 
     name: ClassVar[str] = "rtn"

@@ -19,12 +19,13 @@ __all__ = ["BenignFinetune"]
 class BenignFinetune(StepsAttack):
     """As `relearn`, on general text that belongs to no suite.
 
+    Attributes:
+        k: number of optimizer steps.
+        text: path of a UTF-8 text file whose texts are separated by blank lines; "" for the embedded general corpus.
+
     Source: none; the counterpart of `relearn` with benign text.
     Departs: none.
-
-    Attributes:
-        k: optimizer steps.
-        text: a UTF-8 text file, blank lines between its texts; "" for the embedded general corpus.
+    Cost: k·(F + B).
     """
 
     name: ClassVar[str] = "finetune"

@@ -19,13 +19,15 @@ __all__ = ["Relearn", "RelearnConst", "RelearnEpochs", "RelearnRetain", "Relearn
 @ATTACKS.register("relearn", label="relearn{k}", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class Relearn(StepsAttack):
-    """k steps of full fine-tuning on the forget text, the learning rate falling to 0 along a cosine, without warm-up.
-
-    Source: Fan et al. 2025, "Towards LLM unlearning resilient to relearning attacks" (lr 1e-5).
-    Departs: fp32 master weights (`precision` says so), where peers train in pure bf16.
+    """k steps of full fine-tuning on the forget text; the learning rate falls to 0 along a cosine, without warm-up.
 
     Attributes:
-        k: optimizer steps.
+        k: number of optimizer steps.
+
+    Source: Fan et al. 2025, "Towards LLM unlearning resilient to relearning attacks" (lr 1e-5).
+    Departs: fp32 master weights, where peers train in pure bf16: at lr 1e-5 bf16 swallows most steps
+        (`precision=bf16_pure` gives theirs).
+    Cost: k·(F + B).
     """
 
     name: ClassVar[str] = "relearn"
@@ -36,11 +38,12 @@ class Relearn(StepsAttack):
 class RelearnRetain(StepsAttack):
     """As `relearn`, on the retain text: does knowledge come back that the attacker never showed?
 
+    Attributes:
+        k: number of optimizer steps.
+
     Source: the retain-text relearning of Fan et al. 2025.
     Departs: as `relearn`.
-
-    Attributes:
-        k: optimizer steps.
+    Cost: k·(F + B).
     """
 
     name: ClassVar[str] = "relearn_retain"
@@ -53,13 +56,14 @@ class RelearnRetain(StepsAttack):
 @ATTACKS.register("relearn_const", label="relearn_const{k}", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnConst(StepsAttack):
-    """As `relearn` at a constant learning rate, so that every k lies on one trajectory.
-
-    Source: none; the cosine of `relearn` ends at k, so that a curve over k would need a run for each of its points.
-    Departs: constant rate.
+    """As `relearn`, at a constant learning rate, so that every k is a station of one trajectory.
 
     Attributes:
-        k: optimizer steps.
+        k: number of optimizer steps.
+
+    Source: none; the cosine of `relearn` ends at k, so that a curve over k would need a run for each of its points.
+    Departs: constant learning rate.
+    Cost: (F + B) times the largest k, for all k of a suite together.
     """
 
     name: ClassVar[str] = "relearn_const"
@@ -82,16 +86,17 @@ class RelearnConst(StepsAttack):
 @ATTACKS.register("relearn_ep", label="relearn_ep{epochs}", budget="epochs")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnEpochs(TrainingAttack):
-    """Epochs over a few forget samples, linear to 0 after a warm-up of 10 % of the steps (WMDP).
+    """Epochs over a few forget samples; the learning rate falls linearly to 0 after a warm-up of 10 % of the steps.
 
     Each sample is the first window of a forget text; samples are drawn without replacement.
 
+    Attributes:
+        epochs: number of passes over the samples.
+        samples: number of forget texts; a smaller forget set is used whole.
+
     Source: the WMDP relearning of Fan et al. 2025 (40 samples, lr 1e-5, batch 4).
     Departs: padding is masked.
-
-    Attributes:
-        epochs: passes over the samples.
-        samples: number of forget texts; a smaller forget set is used whole.
+    Cost: epochs·⌈samples / batch_size⌉·(F + B): 10·epochs·(F + B) at the defaults.
     """
 
     name: ClassVar[str] = "relearn_ep"
@@ -115,14 +120,24 @@ class RelearnEpochs(TrainingAttack):
 class RelearnSplit(StepsAttack):
     """As `relearn`, on half of the forget text: what comes back of the other half was hidden, not removed.
 
-    The halves are made of whole clusters. Leaves that measure forgetting are scored on documents of the held-out half
-    alone (see `split`), the same ones for every model; leaves that measure utility stay whole.
+    The clusters of the forget text (a TOFU author, a chapter, or a row where there are no clusters) are shuffled by
+    `seed`, and half of them are trained on. On leaves that measure forgetting a document counts only when it can be
+    traced to the other half: by its cluster, where that is one of the forget text's, otherwise by its true text
+    (continuation, passage or answer), which must occur word for word in held-out text and nowhere in what was trained
+    on. The remaining documents are asked but have no score, so that every attack is run on the same documents;
+    `documents` in the result counts `shown`, `held_out` and `untraced` ones.
+
+    Text that no model has seen (the other side of a membership test) and leaves that measure utility stay whole. The
+    halves depend on the data and the seed alone, so that the controls, target and retrain model, are split alike. A leaf
+    none of whose documents can be traced to held-out text is refused (WMDP's questions come from no row of its corpus).
+    `privleak` still divides by the AUC that the retrain model has on the whole forget set.
+
+    Attributes:
+        k: number of optimizer steps.
 
     Source: Deeb and Roger 2024, "Do unlearning methods remove information from language model weights?"
     Departs: k steps as `relearn` takes them, where the paper tunes learning rate and epochs.
-
-    Attributes:
-        k: optimizer steps.
+    Cost: k·(F + B).
     """
 
     name: ClassVar[str] = "relearn_split"

@@ -14,15 +14,19 @@ __all__ = ["LoraRelearn"]
 @ATTACKS.register("lora_relearn", label="lora_relearn{k}", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class LoraRelearn(StepsAttack):
-    """As `relearn`, with an adapter of rank r on every linear layer but the head; W becomes W + (alpha / rank)·B·A.
+    """As `relearn`, through a low-rank adapter on every linear layer except the head.
+
+    A and B of W + (alpha / rank)·B·A are trained, B starting at 0, and the product is added to W at the end.
+
+    Attributes:
+        k: number of optimizer steps.
+        rank: rank of the adapter.
+        alpha: scale of the adapter times its rank.
 
     Source: Hu et al. 2021 (arXiv 2106.09685), section 4.1, for the adapter; rank 16, alpha 32 and lr 2e-4 are the protocol's.
     Departs: no dropout.
-
-    Attributes:
-        k: optimizer steps.
-        rank: rank of the adapter.
-        alpha: scale of the adapter times its rank.
+    Cost: k·(F + ⅔ B); 16 bytes per adapter parameter (0.6 % of a 7B model at rank 16) in place of the states of a full
+        fine-tuning.
     """
 
     name: ClassVar[str] = "lora_relearn"

@@ -28,13 +28,14 @@ class TrainingAttack(AttackDefaults):
 
     Attributes:
         lr: peak learning rate.
-        batch_size: sequences per step.
-        window: longest sequence in tokens; the model's own context, if shorter, wins.
-        precision: of weights and arithmetic while training; the model gets its own dtype back.
-        seed: of the data order and of every draw.
-        optimizer: adam, or adam8bit (8-bit states: 6 bytes per parameter less).
-        gradient_checkpointing: recompute activations instead of storing them.
-        micro_batch: largest number of sequences in one pass, or None for the whole batch.
+        batch_size: number of sequences in a step.
+        window: longest sequence in tokens, at most the model's own context.
+        precision: precision of weights and arithmetic during training (`bf16_autocast`: fp32 weights, bf16 products);
+            afterwards the model has its own dtype again.
+        seed: seed of the data order and of every draw.
+        optimizer: `adam`, or `adam8bit` with 8-bit states, which take 6 bytes per parameter less.
+        gradient_checkpointing: whether activations are computed again instead of being stored.
+        micro_batch: largest number of sequences in one pass; null for the whole batch.
     """
 
     trains: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""What a suite's standard set consists of: the order of its tasks and attacks, and what of it is missing."""
+"""The standard set of a suite: the order of its tasks and attacks, and the cells that are missing from results."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .lmeval_results import TaskRun
 if TYPE_CHECKING:
     from ...suites import Suite
 
-__all__ = ["in_order", "missing"]
+__all__ = ["clean_group", "in_order", "missing"]
 
 
 def in_order(runs: Sequence[TaskRun], suite: str) -> list[TaskRun]:
-    """Runs by task and attack as the suite lists them; what it does not list comes last, as it was found."""
+    """Sort runs by task and attack in the order of the suite; what the suite does not list keeps its order and comes last."""
     known = _suite(suite)
     tasks = _tasks(known) if known else []
     attacks = ["none", *([*known.attacks, *known.curve] if known else [])]
@@ -23,10 +23,24 @@ def in_order(runs: Sequence[TaskRun], suite: str) -> list[TaskRun]:
 
 
 def missing(suite: str, done: Iterable[tuple[str, str]]) -> list[str]:
-    """Cells (task, attack) of the standard set that are not done, as "task attack"; nothing for an unknown suite."""
+    """List the cells of the standard set that have not been run.
+
+    Args:
+        suite: name of the suite; for an unknown one nothing is missing.
+        done: (task, attack) of every run.
+
+    Returns:
+        Every missing cell as "task attack".
+    """
     known, there = _suite(suite), set(done)
     cells = [(task, attack) for attack in known.attacks for task in _tasks(known)] if known else []
     return [" ".join(cell) for cell in cells if cell not in there]
+
+
+def clean_group(suite: str) -> str:
+    """Name of the group that runs a suite unattacked; the name of the suite where it is not installed."""
+    known = _suite(suite)
+    return known.clean_group if known else suite
 
 
 def _suite(name: str) -> Suite | None:

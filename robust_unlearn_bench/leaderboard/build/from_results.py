@@ -1,8 +1,7 @@
-"""From lm-eval's results to a record and its item files."""
+"""A record and its item files, built from the results of lm-eval."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import re
@@ -13,14 +12,16 @@ from typing import Any, Literal
 
 from ...errors import RecordError
 from .coverage import in_order, missing
+from ..record.attack_id import AttackId, without_seed
 from ..record.entry import Entry
 from ..record.field_types import utc_now
+from ..record.file_hash import file_sha256
 from ..record.items import Items, aggregate
 from .lmeval_results import TaskRun, read_items_of, read_results, result_files
 from ..score.measure import SCORED_ROLES
 from ..record.schema import File, MetricSpec, run_id
 from ..record.sealing import seal
-from ..record.sanitise import tidy
+from ..record.sanitise import sanitised
 from .method_card import method_of
 
 __all__ = ["Built", "record_from_results"]
@@ -30,12 +31,12 @@ Kind = Literal["unlearned", "target", "retrain", "null"]
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What came out.
+    """A record built from results.
 
     Attributes:
         entry: the record and its items.
         missing: cells of the suite's standard set that the results lack, as "task attack".
-        notes: what could not be carried over.
+        notes: what could not be taken over from the results, in sentences.
     """
 
     entry: Entry
@@ -61,13 +62,13 @@ def record_from_results(
         results: results files, or folders that hold them (several, when attacks were run one by one).
         model: folder of the evaluated model, for its weight hashes and `unlearning.json`; default: where the results
             say it was loaded from, if that folder exists.
-        name: how the row is called; default: the recipe's or the model's name.
+        name: display name of the row; default: the name of the recipe or of the model.
         kind: "target" and "retrain" for the controls, "null" for a model that knows nothing by construction.
-        relationship: of the submitter to the method.
-        method: fields of `schema.Method`, over those of `unlearning.json`.
+        relationship: relation of the submitter to the method.
+        method: fields of `schema.Method` that override those of `unlearning.json`.
         submitted_at: UTC time, `2026-01-31T12:00:00Z`; default: now.
-        repo: hub repository that the model's folder is a copy of.
-        revision: its commit.
+        repo: hub repository of which the folder of the model is a copy.
+        revision: commit of that repository.
 
     Raises:
         RecordError: the results are of --limit runs, of several models or suites, or break the schema.
@@ -109,16 +110,16 @@ def record_from_results(
                     }
                 )
     folder = _model_folder(model, latest)
-    told = {**method_of(folder), **(method or {})}
+    described = {**method_of(folder), **(method or {})}
     record = seal(
-        display_name=name or told.get("name") or repo or _model_name(folder, latest),
+        display_name=name or described.get("name") or repo or _model_name(folder, latest),
         submitted_at=submitted_at or utc_now(),
         relationship=relationship,
         model={
             **_model(folder, latest, kind),
             **({"name": repo, "source": "hub", "revision": revision} if repo else {}),
         },
-        method=told,
+        method=described,
         suite={
             "name": suite,
             "version": str(next(r.report["suite_version"] for r in runs if r.report.get("suite_version"))),
@@ -139,14 +140,14 @@ def _config_key(run: TaskRun) -> str:
 def _attacks(runs: Sequence[TaskRun]) -> dict[str, dict[str, Any]]:
     """Resolved config → the record's attack entry; runs that differ in their seed alone share a name.
 
-    The harness calls an attack whose parameters are not the suite's own `name@digest`. Where only the seed differs from
-    a run under the plain name, the plain name is kept and the seed told beside it.
+    The harness adds a digest to the name of an attack whose parameters are not the suite's own. Where only the seed
+    differs from a run with the suite's own parameters, that run's name is kept and the seed stands beside it.
     """
-    plain = {_seedless(run): str(run.attack["name"]) for run in runs if "@" not in run.attack["name"]}
+    names = {_seedless(run): str(run.attack["name"]) for run in runs if _id(run).own}
     found: dict[str, dict[str, Any]] = {}
     for run in runs:
         report = run.attack
-        name, seed = plain.get(_seedless(run), str(report["name"])), _seed(report["config"])
+        name, seed = names.get(_seedless(run), str(report["name"])), _seed(report["config"])
         if _config_key(run) in found:
             continue
         diagnostics = report.get("diagnostics") or []
@@ -156,8 +157,8 @@ def _attacks(runs: Sequence[TaskRun]) -> dict[str, dict[str, Any]]:
             "name": name,
             "seed": seed,
             "digest": report.get("digest"),
-            "config": [tidy(step) for step in report["config"]],
-            "diagnostics": [tidy(step) for step in (diagnostics if isinstance(diagnostics, list) else [diagnostics])],
+            "config": [sanitised(step) for step in report["config"]],
+            "diagnostics": [sanitised(step) for step in (diagnostics if isinstance(diagnostics, list) else [diagnostics])],
             "weight_change": change if isinstance(change, float) and change == change and abs(change) < 1e300 else None,
             "seconds": report.get("seconds"),
         }
@@ -165,7 +166,11 @@ def _attacks(runs: Sequence[TaskRun]) -> dict[str, dict[str, Any]]:
 
 
 def _seedless(run: TaskRun) -> str:
-    return json.dumps([{k: v for k, v in step.items() if k != "seed"} for step in run.attack["config"]], sort_keys=True)
+    return json.dumps(without_seed(run.attack["config"]), sort_keys=True)
+
+
+def _id(run: TaskRun) -> AttackId:
+    return AttackId.of(str(run.attack["name"]), run.attack["config"])
 
 
 def _seed(config: Sequence[Mapping[str, Any]]) -> int:
@@ -173,7 +178,7 @@ def _seed(config: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _metrics(task: str, named: Mapping[str, TaskRun], items: Items | None) -> dict[str, MetricSpec]:
-    """Each metric's role as the suite declares it; how it aggregates is found out from the items."""
+    """Each metric's role as the suite declares it; how it aggregates is inferred from the items."""
     first = next(iter(named.values()))
     specs = {}
     for metric in first.values:
@@ -212,8 +217,8 @@ def _model_folder(model: Path | str | None, run: TaskRun) -> Path | None:
         if not folder.is_dir():
             raise RecordError(f"{folder}: no such model folder; pass the folder that was evaluated")
         return folder
-    told = str(run.results.get("model_name") or "")
-    return Path(told) if told and Path(told).is_dir() else None
+    name = str(run.results.get("model_name") or "")
+    return Path(name) if name and Path(name).is_dir() else None
 
 
 def _model_name(folder: Path | None, run: TaskRun) -> str:
@@ -222,7 +227,7 @@ def _model_name(folder: Path | None, run: TaskRun) -> str:
 
 
 def _model(folder: Path | None, run: TaskRun, kind: Kind) -> dict[str, Any]:
-    told = run.report.get("model") or {}
+    report = run.report.get("model") or {}
     config = run.results.get("config") or {}
     tokenizer = folder / "tokenizer.json" if folder else None
     files = sorted(folder.glob("*.safetensors")) if folder else []
@@ -231,26 +236,26 @@ def _model(folder: Path | None, run: TaskRun, kind: Kind) -> dict[str, Any]:
         "source": "local" if folder else "hub",
         "revision": None if folder else _label(config.get("model_sha") or config.get("model_revision")),
         "kind": kind,
-        "weights": {file.name: File(sha256=_sha256(file), bytes=file.stat().st_size) for file in files},
-        "fingerprint": told.get("fingerprint"),
-        "dtype": told.get("dtype") or None,
-        "parameters": told.get("parameters"),
-        "tokenizer": _sha256(tokenizer) if tokenizer and tokenizer.is_file() else None,
+        "weights": {file.name: File(sha256=file_sha256(file), bytes=file.stat().st_size) for file in files},
+        "fingerprint": report.get("fingerprint"),
+        "dtype": report.get("dtype") or None,
+        "parameters": report.get("parameters"),
+        "tokenizer": file_sha256(tokenizer) if tokenizer and tokenizer.is_file() else None,
     }
 
 
 def _environment(run: TaskRun) -> dict[str, Any]:
     results, config = run.results, run.results.get("config") or {}
     commit = results.get("git_hash")
-    told = str(results.get("pretty_env_info"))
-    torch = re.search(r"PyTorch version: (\S+)", told)
+    system = str(results.get("pretty_env_info"))
+    torch = re.search(r"PyTorch version: (\S+)", system)
     return {
         "package": run.report.get("package"),
         "lm_eval": results.get("lm_eval_version"),
         "torch": torch[1] if torch else None,
         "transformers": results.get("transformers_version"),
         "python": platform.python_version(),
-        "device": "cpu" if "CUDA available: False" in told else _label(config.get("device")),
+        "device": "cpu" if "CUDA available: False" in system else _label(config.get("device")),
         "batch_size": _label(config.get("batch_size")),
         "git_commit": _label(commit),
     }
@@ -258,11 +263,3 @@ def _environment(run: TaskRun) -> dict[str, Any]:
 
 def _label(value: Any) -> str | None:
     return None if value in (None, "") else str(value)[:80]
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()

@@ -21,18 +21,18 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\dT[\d.\-]+$")
 
 @dataclass(frozen=True, slots=True)
 class TaskRun:
-    """One task under one attack, as one results file tells it.
+    """One task under one attack, read from one results file.
 
     Attributes:
-        task: base name, without the attack.
+        task: name of the task without the attack.
         attack: name, digest, config, diagnostics, seconds as the harness reported them.
         report: everything the harness put into the task's metadata.
-        values: metric → number, None when undefined.
-        documents: how many were evaluated.
-        version: the task's own.
-        samples: the per-document log, or None.
-        results: the whole results file.
-        source: its path.
+        values: metric → value, None when it is undefined.
+        documents: number of documents that were evaluated.
+        version: version of the task, or None.
+        samples: path of the per-document log, or None when there is none.
+        results: content of the whole results file.
+        source: path of the results file.
     """
 
     task: str
@@ -91,7 +91,7 @@ def read_items_of(runs: Mapping[str, TaskRun]) -> tuple[Items | None, list[str]]
         runs: run id → the task under that attack.
 
     Returns:
-        The items, or None when any run lacks its log; and notes about what could not be carried over.
+        The items, or None when any run lacks its log; and notes about what could not be taken over.
 
     Raises:
         RecordError: the attacks were run on different documents or prompts.

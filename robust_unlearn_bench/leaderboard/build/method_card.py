@@ -1,4 +1,4 @@
-"""What a model folder tells about how it was unlearned: its `unlearning.json`, as fields of `schema.Method`."""
+"""How a model was unlearned, read from the `unlearning.json` in its folder into the fields of `schema.Method`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import RecordError
 from ..record.schema import Method
-from ..record.sanitise import tidy
+from ..record.sanitise import sanitised
 
 __all__ = ["method_fields", "method_of"]
 
@@ -28,16 +28,16 @@ def method_of(folder: Path | None) -> dict[str, Any]:
     if path is None or not path.is_file():
         return {}
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        card = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RecordError(f"{path}: not JSON; run `rub unlearn` again") from error
-    if not isinstance(told, Mapping):
+    if not isinstance(card, Mapping):
         raise RecordError(f"{path}: not a JSON object; run `rub unlearn` again")
-    return method_fields(told)
+    return method_fields(card)
 
 
-def method_fields(told: Mapping[str, Any]) -> dict[str, Any]:
+def method_fields(card: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of `schema.Method` among those of a card or a recipe; other scalars become hyper-parameters."""
-    known = {key: value for key, value in told.items() if key in Method.model_fields and value is not None}
-    others = {k: v for k, v in told.items() if k not in (*known, *_DERIVED) and isinstance(v, (bool, int, float, str))}
-    return {**known, "hyperparameters": tidy({**others, **known.get("hyperparameters", {})})}
+    known = {key: value for key, value in card.items() if key in Method.model_fields and value is not None}
+    others = {k: v for k, v in card.items() if k not in (*known, *_DERIVED) and isinstance(v, (bool, int, float, str))}
+    return {**known, "hyperparameters": sanitised({**others, **known.get("hyperparameters", {})})}

@@ -15,7 +15,7 @@ __all__ = ["checklist", "open_points"]
 
 
 def open_points(record: Record) -> list[str]:
-    """What a reader of the row will ask and the record does not answer, each with the remedy."""
+    """Questions of a reader that the record does not answer, each with its remedy."""
     model, method = record.model, record.method
     points = []
     if model.source == "local":
@@ -28,12 +28,12 @@ def open_points(record: Record) -> list[str]:
 
 
 def checklist(entry: Entry, verdict: Verdict, folder: Path) -> str:
-    """Markdown: the commands of the pull request, and its description with every box that can be ticked ticked.
+    """Write the commands of the pull request and its description, with every box ticked that can be, in Markdown.
 
     Args:
         entry: the record and its items, as saved.
-        verdict: of the validator.
-        folder: where the record lies.
+        verdict: what the validator found.
+        folder: folder that holds the record.
     """
     record, name = entry.record, markdown(entry.record.display_name)
     suite = f"{record.suite.name} {record.suite.version}"

@@ -39,10 +39,10 @@ class Change:
     """One path that differs between merge base and head.
 
     Attributes:
-        status: git's letter (A, M, D, T).
-        mode: of the new file.
+        status: letter of git for the kind of change (A, M, D or T).
+        mode: file mode of the new content.
         blob: object name of the new content.
-        path: in the repository.
+        path: path in the repository.
     """
 
     status: str
@@ -52,14 +52,14 @@ class Change:
 
 
 class _Board(NamedTuple):
-    """What is there already."""
+    """What the board holds already."""
 
     anchors: dict[tuple[str, str], Anchors]
     entries: list[Entry]
 
 
 def changes(repository: Path, base: str, head: str) -> list[Change]:
-    """What a head changes since it left the base branch.
+    """List what a head has changed since it left the base branch.
 
     Raises:
         RecordError: a revision is unknown, or the two have no common ancestor.
@@ -68,8 +68,8 @@ def changes(repository: Path, base: str, head: str) -> list[Change]:
     raw = _git(repository, "diff", "--raw", "-z", "--no-renames", "--no-abbrev", fork, head)
     fields = raw.decode("utf-8", "surrogateescape").split("\0")
     found = []
-    for told, path in zip(fields[::2], fields[1::2], strict=False):
-        _, mode, _, blob, status = told.split(" ")
+    for facts, path in zip(fields[::2], fields[1::2], strict=False):
+        _, mode, _, blob, status = facts.split(" ")
         found.append(Change(status[0], mode, blob, path))
     return found
 
@@ -126,6 +126,6 @@ def _judge(repository: Path, name: str, files: Sequence[Change], scratch: Path, 
 def _git(repository: Path, *arguments: str) -> bytes:
     done = subprocess.run(["git", "-C", str(repository), *arguments], capture_output=True)
     if done.returncode:
-        told = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise RecordError(f"git {arguments[0]}: {told[-1] if told else 'failed'}; fetch both branches in full")
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise RecordError(f"git {arguments[0]}: {lines[-1] if lines else 'failed'}; fetch both branches in full")
     return done.stdout

@@ -1,4 +1,4 @@
-"""What is unusual about a record: labelled, never rejected."""
+"""What is unusual about a record; it is shown as a label and is no reason to reject the record."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from ..score.scorer import score
 from ..store import Anchors
 from .finding import Finding
 
-__all__ = ["plausible"]
+__all__ = ["unusual"]
 
 
-def plausible(entry: Entry, anchors: Anchors) -> Iterator[Finding]:
-    """Flags of the attacks, identical seeds, over-unlearning, attacks that make a model forget.
+def unusual(entry: Entry, anchors: Anchors) -> Iterator[Finding]:
+    """Find warnings of the attacks, identical seeds, over-unlearning, and attacks that make a model forget.
 
-    A record that the scorer cannot read at all is the one error that comes from here.
+    Args:
+        entry: the record with its items.
+        anchors: the target and the retrain record of its suite version.
+
+    Yields:
+        Labels, and one error when the scorer cannot read the record at all.
     """
-    for attack in entry.record.attacks:
-        for step in attack.diagnostics:
-            flags = step.get("flags")
-            for flag in flags if isinstance(flags, list) else []:
-                yield Finding("label", f"attacks ({run_id(attack.name, attack.seed)})", str(flag).replace("_", " "))
+    for run, attack in entry.record.runs.items():
+        for flag in attack.flags:
+            yield Finding("label", f"attacks ({run})", flag.replace("_", " "))
     for (task, metric, _), runs in _seeds(entry.record).items():
         columns = [entry.items[task].scores.get((run, metric)) for run in runs] if task in entry.items else []
         if columns and all(c is not None and c == columns[0] for c in columns):
@@ -46,7 +49,7 @@ def plausible(entry: Entry, anchors: Anchors) -> Iterator[Finding]:
 
 
 def _seeds(record: Record) -> dict[tuple[str, str, str], list[str]]:
-    """(task, metric, attack) → its runs, for attacks with several seeds."""
+    """(task, metric, attack) → its runs, for attacks that were run with several seeds."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for r in record.results:
         found.setdefault((r.task, r.metric, r.attack), []).append(run_id(r.attack, r.seed))

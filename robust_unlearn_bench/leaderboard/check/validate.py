@@ -1,24 +1,25 @@
-"""What is checked before a record may stand on the board. The same code runs locally and in CI.
+"""The checks that a record passes before it may stand on the board. The same code runs locally and in CI.
 
 Errors keep a record out; labels are shown beside it. Every finding names the field, the value and the rule.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import RubError
+from ..record.attack_id import without_seed
 from ..record.entry import Entry
 from ..record.events import Tier
+from ..record.file_hash import file_sha256
 from ..record.items import Value, aggregate
 from ..record.schema import MetricSpec, Record, run_id
 from ..store import Anchors, Store
 from .finding import Finding
-from .plausibility import plausible
+from .plausibility import unusual
 
 __all__ = ["Verdict", "check_weights", "validate", "validate_for"]
 
@@ -28,11 +29,11 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came out.
+    """The result of a check.
 
     Attributes:
-        findings: errors first.
-        tier: how far the record could be checked.
+        findings: everything that was found, errors first.
+        tier: the tier that the record has reached.
     """
 
     findings: tuple[Finding, ...]
@@ -48,8 +49,8 @@ def validate(entry: Entry, anchors: Anchors | None, others: Sequence[Entry] = ()
     """Check a record that was read without error.
 
     Args:
-        entry: the record with its items (reading them has checked schema, ids and file hashes).
-        anchors: target and retrain record of its suite version, or None when there are none.
+        entry: the record with its items; reading them has checked schema, ids and file hashes.
+        anchors: the target and the retrain record of its suite version, or None when there are none.
         others: the records that are on the board.
     """
     found = list(_own(entry))
@@ -62,7 +63,7 @@ def validate(entry: Entry, anchors: Anchors | None, others: Sequence[Entry] = ()
         found += _against(entry, anchors)
     found += _identity(entry.record, anchors, [other.record for other in others])
     if anchors is not None and not any(f.level == "error" for f in found):
-        found += plausible(entry, anchors)
+        found += unusual(entry, anchors)
     verified = anchors is not None and all(task in entry.items for task in _scored(anchors.target.record))
     order = sorted(found, key=lambda finding: finding.level != "error")
     return Verdict(tuple(order), "items_verified" if verified else "self_reported")
@@ -82,14 +83,8 @@ def check_weights(record: Record, folder: Path) -> list[Finding]:
         where = "the record lists no such file" if name in present else f"not in {folder}"
         found.append(Finding("error", f"model.weights.{name}", where))
     for name in sorted(present & set(record.model.weights)):
-        digest = hashlib.sha256()
-        with (folder / name).open("rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
-        if digest.hexdigest() != record.model.weights[name].sha256:
-            found.append(
-                Finding("error", f"model.weights.{name}", f"sha256 is {digest.hexdigest()}, the record says otherwise")
-            )
+        if (digest := file_sha256(folder / name)) != record.model.weights[name].sha256:
+            found.append(Finding("error", f"model.weights.{name}", f"sha256 is {digest}, the record says otherwise"))
     return found
 
 
@@ -185,10 +180,10 @@ def _against(entry: Entry, anchors: Anchors) -> Iterator[Finding]:
                     f"{name}.jsonl line {row} {what}",
                     "differs from the suite's own list; rerun with this suite version",
                 )
-    configs = {a.name: _seedless(a.config) for a in target.attacks}
+    configs = {a.name: without_seed(a.config) for a in target.attacks}
     for i, attack in enumerate(record.attacks):
-        if attack.name in configs and _seedless(attack.config) != configs[attack.name]:
-            differing = _difference(_seedless(attack.config), configs[attack.name])
+        if attack.name in configs and without_seed(attack.config) != configs[attack.name]:
+            differing = _difference(without_seed(attack.config), configs[attack.name])
             yield Finding("error", f"attacks.{i}.config ({attack.name})", f"differs from the suite's in {differing}")
     have = {(r.task, r.metric, r.attack) for r in record.results if r.value is not None}
     lacking = [
@@ -204,10 +199,6 @@ def _against(entry: Entry, anchors: Anchors) -> Iterator[Finding]:
 
 def _spec(spec: MetricSpec) -> str:
     return f"{spec.role}, {spec.higher_means}, {spec.aggregate}, floor {spec.floor:g}"
-
-
-def _seedless(config: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in step.items() if key != "seed"} for step in config]
 
 
 def _difference(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> str:

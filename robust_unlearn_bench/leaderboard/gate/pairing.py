@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..record.attack_id import without_seed
 from ..record.entry import Entry
 from ..record.items import Items
 from .config import Calibration, Gate, Gated
@@ -72,4 +73,4 @@ def _apart(old: Entry, new: Entry, gated: Gated) -> Iterator[str]:
 
 def _config(entry: Entry, attack: str) -> list[dict[str, object]]:
     found = next((a for a in entry.record.attacks if a.name == attack), None)
-    return [{k: v for k, v in step.items() if k != "seed"} for step in found.config] if found else []
+    return without_seed(found.config) if found else []

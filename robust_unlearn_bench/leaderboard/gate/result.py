@@ -1,4 +1,4 @@
-"""What a gate finds: one check a metric, and the verdict over all of them."""
+"""The result of a gate: one check for each metric, and the verdict over all of them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Check:
     """One gated metric.
 
     Attributes:
-        gated: what was asked.
-        verdict: what came out.
+        gated: the metric, as the configuration describes it.
+        verdict: the verdict on the metric.
         baseline: value of the baseline record.
         candidate: value of the candidate.
         worse_by: w, positive when the candidate is worse.
@@ -31,11 +31,11 @@ class Check:
         high: upper one-sided bound of w.
         p: Holm-adjusted p-value of "no worse".
         detectable: change that these documents show with the wanted power.
-        documents: paired.
-        clusters: resampled.
-        needed: documents that would show a change of one margin with the wanted power.
+        documents: number of paired documents.
+        clusters: number of clusters that are resampled.
+        needed: number of documents that would show a change of one margin with the wanted power.
         mcnemar: exact p-value on 0/1 items, or None.
-        note: anything else a reader should know.
+        note: a remark for the reader, or "".
     """
 
     gated: Gated
@@ -79,7 +79,7 @@ class Result:
     Attributes:
         baseline: name of the baseline.
         candidate: name of the candidate.
-        checks: one a metric, worst first.
+        checks: one for each metric, the worst first.
         errors: why the comparison is invalid; empty otherwise.
         policy: what "inconclusive" means for the job.
     """

@@ -1,4 +1,4 @@
-"""What the index page says about one board: table, charts with their numbers, and published tables."""
+"""The sections of the index page: a board with its table and charts, and the published tables."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from ..record.grades import grade_of
 from ..record.reported import Reported
 from ..score.board import Board
 from ..score.board_table import percent
-from ..score.curve import family_of
 from .charts.canvas import GLYPHS
 from .charts.curves import curves
 from .charts.dumbbell import Change, dumbbell
 from .charts.marks import mark_of
 from .charts.scatter import scatter
 from .charts.strips import strips
-from .row_view import anchor_name, family_names, groups, interval_text
+from .row_view import groups, interval_text, k50_unit
 
 __all__ = ["board_key", "board_values", "reported_values"]
 
@@ -24,16 +23,16 @@ _PLOTTED = 40
 
 
 def board_key(board: Board) -> str:
-    """Fragment of a board's section."""
+    """Fragment identifier of the section of a board."""
     return f"s-{board.suite}"
 
 
 def board_values(board: Board) -> dict[str, Any]:
-    """Values of the template's `b`."""
-    relearns = any(family_of(attack) for attack in board.attacks)
+    """Values of a board that the template `index.html.j2` shows."""
+    relearns = any(attack.line for attack in board.attacks)
     columns = [("rank", "#", "n"), ("name", "model", ""), ("score", "score", "n"), ("grade", "optimizer grade", "")]
     columns += [("forgetting", "robust forgetting", "n"), ("utility", "utility", "n")]
-    columns += [(f"a:{attack}", attack, "h") for attack in board.attacks]
+    columns += [(f"a:{attack.name}", attack.name, "h") for attack in board.attacks]
     columns += [("k50", "k50", "n")] if relearns else []
     columns += [("worst", "decided by", "")]
     return {
@@ -42,8 +41,8 @@ def board_values(board: Board) -> dict[str, Any]:
         "models": len(board.rows),
         "columns": columns,
         "groups": groups(board),
-        "fragments": [anchor_name(attack) for attack in board.attacks],
         "relearns": relearns,
+        "unit": k50_unit(board),
         "skipped": [
             f"{c.task.removeprefix(board.suite + '_')} {c.metric} under {c.attack}" for c in board.not_identifiable
         ],
@@ -76,30 +75,30 @@ def _charts(board: Board) -> list[dict[str, Any]]:
             ],
         },
     ]
-    for family in family_names(board):
-        lengths = sorted({k for m in methods for c in m.row.curves if c.family == family for k, _ in c.points})
+    for line, unit in {attack.line: attack.unit for attack in board.attacks if attack.line}.items():
+        amounts = sorted({k for m in methods for c in m.row.curves if c.line == line for k, _ in c.points})
         found.append(
             {
                 "question": "How fast does it relearn?"
-                if family == "relearn"
-                else f"How fast does it return under {family}?",
+                if line == "relearn"
+                else f"How fast does it return under {line}?",
                 "answer": "The lower and flatter, the better.",
-                "svg": curves(marks, family, f"{board_key(board)}-{family}"),
-                "head": ["model", *(f"{k} steps" for k in lengths), "k50", "area"],
+                "svg": curves(marks, line, f"{board_key(board)}-{line}"),
+                "head": ["model", *(f"{k} {unit}" for k in amounts), "k50", "area"],
                 "rows": [
                     [
                         m.name,
-                        *(percent(dict(c.points).get(k)) for k in lengths),
+                        *(percent(dict(c.points).get(k)) for k in amounts),
                         "never" if c.k50 is None else f"{c.k50:.0f}",
                         f"{c.area:.2f}",
                     ]
                     for m in methods
                     for c in m.row.curves
-                    if c.family == family
+                    if c.line == line
                 ],
             }
         )
-    if "gptq4" in board.attacks:
+    if any(attack.name == "gptq4" for attack in board.attacks):
         changes = [
             Change(m.name, m.grade, before, after)
             for m in methods
@@ -119,7 +118,7 @@ def _charts(board: Board) -> list[dict[str, Any]]:
 
 
 def reported_values(table: Reported) -> dict[str, Any]:
-    """Values of the template's `r`."""
+    """Values of a table that the template `published.html.j2` shows."""
     columns = [
         (m, a) for m in table.metrics for a in table.attacks if any(a in r.values.get(m, {}) for r in table.rows)
     ]

@@ -24,7 +24,7 @@ _RELATIONSHIP = {"author": "first_party", "third_party": "third_party", "maintai
 
 
 def every_eval_files(board: Board) -> dict[str, bytes]:
-    """Path, as that database lays them out, → content; one file a submission."""
+    """One file for each submission: path in the layout of that database → content."""
     return {
         f"data/{board.suite}/{_slug(row.record.model.name)}/{row.entry.id}.json": pretty(every_eval(row, board))
         for row in board.rows

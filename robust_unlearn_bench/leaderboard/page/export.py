@@ -33,7 +33,7 @@ def board_json(boards: Sequence[Board], reported: Sequence[Reported] = ()) -> by
 
 
 def board_csv(boards: Sequence[Board]) -> bytes:
-    """One line a model and cell: what was measured, and what it means."""
+    """One line for each model and cell: what was measured, and what it means."""
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
     out.writerow(_COLUMNS.split())
@@ -90,7 +90,7 @@ def _board(board: Board) -> dict[str, Any]:
         "suite": board.suite,
         "suite_version": board.suite_version,
         "scorer_version": board.scorer_version,
-        "attacks": list(board.attacks),
+        "attacks": [attack.name for attack in board.attacks],
         "target": board.target.entry.id,
         "retrain": board.retrain.entry.id,
         "bootstrap": {"replicates": board.replicates, "seed": board.seed},
@@ -119,7 +119,7 @@ def _row(row: Row) -> dict[str, Any]:
         "missing": list(row.missing),
         "over_unlearned": [cell._asdict() for cell in row.over_unlearned],
         "curves": [
-            {"family": c.family, "points": [list(p) for p in c.points], "area": c.area, "k50": c.k50} for c in row.curves
+            {"family": c.line, "points": [list(p) for p in c.points], "area": c.area, "k50": c.k50} for c in row.curves
         ],
         "forgetting": [
             {**f.cell._asdict(), "value": f.value, "target": f.target, "retrain": f.retrain,

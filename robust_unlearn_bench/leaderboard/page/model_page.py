@@ -1,4 +1,4 @@
-"""What a permalink page says about one submission."""
+"""The permalink page of one submission."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..record.schema import run_id
+from ..record.schema import Attack, run_id
 from ..score.board import Board, Row
 from .board_page import board_key
 from .charts.curves import curves
 from .charts.marks import mark_of
-from .row_view import anchor_name, line_of, rerun
+from .row_view import k50_unit, line_of, rerun
 
 __all__ = ["model_values"]
 
 
 def model_values(row: Row, board: Board) -> dict[str, Any]:
-    """Values of the model template."""
+    """Values that the template `model.html.j2` shows."""
     record = row.entry.record
-    line, mark = line_of(row, board), mark_of(row)
-    by_attack = {a: [f for f in row.forgetting if f.cell.attack == a] for a in board.attacks}
-    family = next((c.family for c in row.curves), None)
+    mark = mark_of(row)
+    by_attack = [(a, [f for f in row.forgetting if f.cell.attack == a.name]) for a in board.attacks]
+    line = next((c.line for c in row.curves), None)
     return dict(
         board=board,
         key=board_key(board),
         row=row,
-        l=line,
+        unit=k50_unit(board),
+        l=line_of(row, board),
         record=record,
         deciding=next((f for f in row.forgetting if f.cell == row.worst), None),
-        svg=curves([mark], family, "own") if family else "",
-        forgetting=[(a, cells) for a, cells in by_attack.items() if cells],
+        svg=curves([mark], line, "own") if line else "",
+        forgetting=[(a, cells) for a, cells in by_attack if cells],
         others=_others(row),
         attacks=list(record.runs),
         runs=[
-            (name, attack, rerun(record, attack.name) if attack.seed == 0 else None)
-            for name, attack in record.runs.items()
+            (run, attack, _fragment(attack), rerun(record, attack.id) if attack.seed == 0 else None)
+            for run, attack in record.runs.items()
         ],
         facts=_facts(row),
         links=[(name, url) for name, url in (("code", record.method.code_url), ("paper", record.method.paper)) if url],
-        anchor=anchor_name,
         short=lambda task: task.removeprefix(board.suite + "_"),
         item=lambda task: (
             (items.sha256[:12] if (items := record.suite.tasks[task].items) else "–")
@@ -50,8 +50,13 @@ def model_values(row: Row, board: Board) -> dict[str, Any]:
     )
 
 
+def _fragment(run: Attack) -> str:
+    """Fragment identifier of one run of an attack."""
+    return f"{run.id.fragment}-{run.seed}" if run.seed else run.id.fragment
+
+
 def _others(row: Row) -> list[tuple[str, list[float | None]]]:
-    """Metrics that do not enter the score: name → one value a run."""
+    """Metrics that do not enter the score: name, and the value under each run."""
     record = row.entry.record
     values = {(r.task, r.metric, run_id(r.attack, r.seed)): r.value for r in record.results}
     return [
@@ -66,10 +71,10 @@ def _others(row: Row) -> list[tuple[str, list[float | None]]]:
 
 
 def _facts(row: Row) -> list[tuple[str, str]]:
-    """What the record says about model, method and environment, without the blanks."""
+    """What the record says about model, method and environment, leaving out what is unknown."""
     record = row.entry.record
     method, model, environment = record.method, record.model, record.environment
-    told: Mapping[str, object] = {
+    facts: Mapping[str, object] = {
         "model": f"{model.name} ({model.source})",
         "revision": model.revision,
         "base": model.base,
@@ -95,7 +100,7 @@ def _facts(row: Row) -> list[tuple[str, str]]:
             if name in ("package", "lm_eval", "torch", "transformers", "python", "device", "batch_size")
         ),
     }
-    return [(name, str(value)) for name, value in told.items() if value not in (None, "")]
+    return [(name, str(value)) for name, value in facts.items() if value not in (None, "")]
 
 
 def _plain(value: object) -> str:

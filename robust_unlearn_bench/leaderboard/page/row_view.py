@@ -1,22 +1,24 @@
-"""Rows of a board as the page shows them: text, classes and links, no numbers left to format."""
+"""Rows of a board as the page shows them: text, classes and links, with every number already formatted."""
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ..record.grades import GRADES, Grade, grade_of
+from ..build.coverage import clean_group
+from ..record.attack_id import AttackId
+from ..record.grades import GRADES, Grade
 from ..record.schema import Record
 from ..score.board import Board, Row
 from ..score.board_table import percent
-from ..score.curve import family_of
 from ..score.stats import Number
 from .charts.canvas import GLYPHS
 
 __all__ = ["Line", "groups", "interval_text", "line_of", "meter", "page_name", "rerun"]
+
+_ON_FORGET_TEXT = ("relearn", "relearn_const", "relearn_ep")
+"""Families that train on the whole forget text: k50 is read from their curves."""
 
 _TIERS = {"replayed": "replayed", "items_verified": "verified", "self_reported": "self-reported"}
 
@@ -26,12 +28,20 @@ class Line:
     """One row of the table.
 
     Attributes:
-        row: the numbers behind it.
-        page: its permalink, relative to the index.
-        grade: of its optimizer, None for a control.
-        heat: per attack: (text, class).
-        half: (sort value, text) of the slowest-to-fastest relearning length, k50.
-        note: why it is not ranked, or what is unusual about it.
+        row: the numbers that the line shows.
+        page: path of its permalink page, relative to the index.
+        name: display name of the model.
+        grade: grade of its optimizer, None for a control.
+        glyph: the marker of the grade as a character.
+        method: objective and optimizer, or what kind of control the model is.
+        tier: how far the row was checked.
+        state: whether the row stands, as in `Standing.state`.
+        base: name of the base model, "" when it is unknown.
+        heat: text and CSS class of the cell of each attack.
+        half: text of k50, the amount of relearning after which half of the gap is back.
+        meter: the score and its interval as a small drawing.
+        decided: the cell that decides the score.
+        note: why the row is not ranked, or what is unusual about it.
     """
 
     row: Row
@@ -44,7 +54,7 @@ class Line:
     state: str
     base: str
     heat: tuple[tuple[str, str], ...]
-    half: tuple[str, str]
+    half: str
     meter: str
     decided: str
     note: str
@@ -56,41 +66,42 @@ def page_name(entry_id: str) -> str:
 
 
 def groups(board: Board) -> list[tuple[str, str, list[Line]]]:
-    """(key, heading, lines): ranked rows, rows that are not, controls."""
-    control = [r for r in board.rows if r.unranked == "anchor" or r.record.model.kind != "unlearned"]
-    others = [r for r in board.rows if r not in control]
+    """The lines of the table in groups: ranked rows, rows that are not ranked, controls.
+
+    Returns:
+        (key, heading, lines) of every group that is not empty.
+    """
+    others = [r for r in board.rows if not r.control]
     parts = (
         ("ranked", "Ranked", [r for r in others if r.rank is not None]),
         ("unranked", "Not ranked", [r for r in others if r.rank is None]),
-        ("controls", "Controls: the ends of the scale", control),
+        ("controls", "Controls: the ends of the scale", [r for r in board.rows if r.control]),
     )
     return [(key, title, [line_of(row, board) for row in rows]) for key, title, rows in parts if rows]
 
 
 def line_of(row: Row, board: Board) -> Line:
-    """Format one row."""
+    """Format one row of a board."""
     record, standing = row.entry.record, row.entry.standing
-    control = row.unranked == "anchor" or record.model.kind != "unlearned"
-    grade = None if control else grade_of(record.method.optimizer) or "other"
     tier = _TIERS[standing.tier]
-    told = control or row.unranked in (None, standing.tier.replace("_", " "))
-    notes = [] if told else [str(row.unranked)]
-    if row.over_unlearned and not control:
+    shown = row.control or row.unranked in (None, standing.tier.replace("_", " "))
+    notes = [] if shown else [str(row.unranked)]
+    if row.over_unlearned and not row.control:
         notes.append("over-unlearned: knows less than the retrain model")
-    if flags := sorted({flag for attack in record.attacks for flag in _flags(attack.diagnostics)}):
+    if flags := sorted({flag for attack in record.attacks for flag in attack.flags}):
         notes.append(", ".join(flag.replace("_", " ") for flag in flags))
     method = " · ".join(part for part in (record.method.objective, record.method.optimizer) if part)
     return Line(
         row=row,
         page=page_name(row.entry.id),
         name=record.display_name,
-        grade=grade,
-        glyph=GLYPHS[grade] if grade else "×",
+        grade=row.grade,
+        glyph=GLYPHS[row.grade] if row.grade else "×",
         method=method or {"null": "knows nothing", "unlearned": ""}.get(record.model.kind, record.model.kind),
         tier=tier,
         state=standing.state,
         base=record.model.base or "",
-        heat=tuple(_heat(row, attack) for attack in board.attacks),
+        heat=tuple(_heat(row, attack.name) for attack in board.attacks),
         half=_half(row),
         meter=meter(row.score),
         decided="–" if row.worst is None else f"{row.worst.task.removeprefix(board.suite + '_')}, {row.worst.attack}",
@@ -99,7 +110,7 @@ def line_of(row: Row, board: Board) -> Line:
 
 
 def meter(number: Number) -> str:
-    """A small bar: the interval as a band, the value as a tick. "" when undefined."""
+    """Draw a small bar, the interval as a band and the value as a tick; "" when the value is undefined."""
     if number.value is None:
         return ""
     low = number.value if number.low is None else number.low
@@ -108,11 +119,11 @@ def meter(number: Number) -> str:
     return f'<svg class=mt viewBox="0 0 64 12"><path d="M{at[0]} 6H{at[1]}"/><path d="M{at[2]} 1v10"/></svg>'
 
 
-def rerun(record: Record, attack: str) -> str | None:
-    """The command that measures this model under this attack again; None for parameters that are not the suite's own."""
-    if "@" in attack:
+def rerun(record: Record, attack: AttackId) -> str | None:
+    """The command that measures this model under this attack again; None where the parameters are not the suite's own."""
+    if not attack.own:
         return None
-    group = record.suite.name if attack == "none" else f"{record.suite.name}__{attack}"
+    group = clean_group(record.suite.name) if attack.name == "none" else f"{record.suite.name}__{attack.name}"
     model = record.model
     where = f"pretrained={model.name}" + (f",revision={model.revision}" if model.revision else "")
     arguments = where + (f",dtype={model.dtype}" if model.dtype else "")
@@ -120,38 +131,26 @@ def rerun(record: Record, attack: str) -> str | None:
 
 
 def interval_text(number: Number) -> str:
-    """`51.0 to 63.9`, or why there is no interval."""
+    """The interval as `51.0 to 63.9`, or the reason why there is none."""
     if number.low is None or number.high is None:
         return number.why or ""
     return f"{percent(number.low)} to {percent(number.high)}"
 
 
 def heat_class(value: float | None) -> str:
-    """h0 … h10 for leakage 0 … 1; "lo" clearly below 0; "na" unknown."""
+    """CSS class of a leakage: h0 … h10 for 0 … 1, "lo" clearly below 0, "na" when it is unknown."""
     if value is None:
         return "na"
     return "lo" if value < -0.05 else f"h{round(10 * min(max(value, 0.0), 1.0))}"
 
 
-def anchor_name(attack: str) -> str:
-    """Fragment of an attack's section on a model page."""
-    return attack.replace("@", "-").replace("#", "-").replace("+", "-")
-
-
-def content_hash(value: str) -> str:
-    """Base64 SHA-256, as a content security policy names an inline block."""
-    from base64 import b64encode
-
-    return b64encode(hashlib.sha256(value.encode()).digest()).decode()
-
-
 def options(boards: Sequence[Board]) -> Mapping[str, list[str]]:
-    """Values that the filters offer."""
+    """Name of every filter of the page → the values that it offers."""
     rows = [row for board in boards for row in board.rows]
-    grades = [g for g in GRADES if any(line_grade(row) == g for row in rows)]
+    grades = [g for g in GRADES if any(row.grade == g for row in rows)]
     return {
         "suite": [board.suite for board in boards],
-        "attack": list(dict.fromkeys(attack for board in boards for attack in board.attacks)),
+        "attack": list(dict.fromkeys(attack.name for board in boards for attack in board.attacks)),
         "tier": [_TIERS[t] for t in _TIERS if any(row.entry.standing.tier == t for row in rows)],
         "objective": sorted({row.record.method.objective for row in rows if row.record.method.objective}),
         "grade": grades,
@@ -159,13 +158,13 @@ def options(boards: Sequence[Board]) -> Mapping[str, list[str]]:
     }
 
 
-def line_grade(row: Row) -> Grade | None:
-    """Grade of a row that was unlearned."""
-    return grade_of(row.record.method.optimizer) if row.record.model.kind == "unlearned" else None
+def k50_unit(board: Board) -> str:
+    """Unit of k50 on a board: "steps" or "epochs"."""
+    return next((a.unit for a in board.attacks if a.unit and a.line in _ON_FORGET_TEXT), "steps")
 
 
 def _heat(row: Row, attack: str) -> tuple[str, str]:
-    """The leakiest identifiable metric under one attack."""
+    """Text and CSS class of the leakiest identifiable metric under one attack."""
     known = [
         f.leakage.value
         for f in row.forgetting
@@ -178,27 +177,12 @@ def _heat(row: Row, attack: str) -> tuple[str, str]:
     return f"{round(100 * worst):d}", heat_class(worst) + decides
 
 
-def _half(row: Row) -> tuple[str, str]:
-    """The smallest k50 over relearning on forget text; "> k" when half the gap never comes back on the grid."""
-    curves = [c for c in row.curves if c.family in ("relearn", "relearn_const", "relearn_ep")]
+def _half(row: Row) -> str:
+    """The smallest k50 over relearning on forget text; "> k" when half of the gap does not come back on the grid."""
+    curves = [c for c in row.curves if c.line in _ON_FORGET_TEXT]
     if not curves:
-        return "", "–"
+        return "–"
     found = [c.k50 for c in curves if c.k50 is not None]
     if found:
-        return f"{min(found):.1f}", f"{min(found):.0f}"
-    longest = max(k for c in curves for k, _ in c.points)
-    return f"{longest + 0.5}", f"> {longest}"
-
-
-def _flags(diagnostics: Any) -> list[str]:
-    found = []
-    for step in diagnostics:
-        flags = step.get("flags")
-        found += [str(flag) for flag in flags] if isinstance(flags, list) else []
-    return found
-
-
-def family_names(board: Board) -> list[str]:
-    """Relearning families of which the board has at least one attack."""
-    named = [family_of(attack) for attack in board.attacks]
-    return list(dict.fromkeys(name[0] for name in named if name))
+        return f"{min(found):.0f}"
+    return f"> {max(k for c in curves for k, _ in c.points)}"

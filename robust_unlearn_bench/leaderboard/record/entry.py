@@ -1,9 +1,9 @@
-"""One row's material: the record, its items, and what maintainers decided about it."""
+"""What a row is made of: the record, its items, and what maintainers decided about it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .events import Standing
@@ -21,7 +21,7 @@ class Entry:
     Attributes:
         record: what was submitted.
         items: task → per-document scores; tasks without an item file are absent.
-        standing: tier and state, as the events say.
+        standing: tier and state that follow from the events.
     """
 
     record: Record
@@ -35,7 +35,7 @@ class Entry:
 
     @classmethod
     def unsaved(cls, record: Record, items: Mapping[str, Items]) -> Entry:
-        """Join a freshly built record with its items: the record then names their files and hashes."""
+        """Join a new record with its items, whose files and hashes the record then names."""
         files = {task: describe(f"{task}.jsonl", encode_items(part)) for task, part in items.items()}
         return cls(_with_items(record, files), dict(items))
 
@@ -51,10 +51,6 @@ class Entry:
         path = folder / "record.json"
         path.write_bytes(self.record.json_bytes())
         return path
-
-    def standing_as(self, standing: Standing) -> Entry:
-        """The same row under another standing."""
-        return replace(self, standing=standing)
 
 
 def load(path: Path, standing: Standing | None = None) -> Entry:

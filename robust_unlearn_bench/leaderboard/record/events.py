@@ -64,7 +64,7 @@ class Standing:
 
 
 def read_standing(path: Path) -> Standing:
-    """Fold an event file; a missing file is a row that nobody has looked at.
+    """Read the standing of a row from its event file; without a file the row is unchecked and active.
 
     Raises:
         RecordError: a line is not an event.

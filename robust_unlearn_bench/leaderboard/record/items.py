@@ -52,9 +52,9 @@ class Items:
 
     Attributes:
         doc_hash: lm-eval's hash of each document, in dataset order.
-        prompt_hash: its hash of the first prompt.
-        cluster: the unit that a bootstrap resamples, one a document.
-        scores: (run id, metric) → one value a document.
+        prompt_hash: lm-eval's hash of the first prompt of each document.
+        cluster: the unit that a bootstrap resamples, one for each document.
+        scores: (run id, metric) → one value for each document.
     """
 
     doc_hash: tuple[str, ...]

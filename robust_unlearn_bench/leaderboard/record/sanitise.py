@@ -1,4 +1,4 @@
-"""Free-form values, cut down to what a record carries."""
+"""Free-form values, reduced to what a record may hold."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["tidy"]
+__all__ = ["sanitised"]
 
 _DEEPEST, _LONGEST_LIST, _LONGEST_TEXT = 4, 64, 200
 
 
-def tidy(value: Any, depth: int = 0) -> Any:
-    """Keep finite numbers, short printable strings, short lists and shallow mappings with plain keys; the rest is null."""
+def sanitised(value: Any, depth: int = 0) -> Any:
+    """Reduce a value to finite numbers, short printable strings, short lists and shallow mappings with plain keys.
+
+    Args:
+        value: any value.
+        depth: how deep the value is nested already.
+
+    Returns:
+        The value with longer strings and lists cut off, and with None for what a record cannot hold.
+    """
     if isinstance(value, Mapping):
-        kept = {_key(key): tidy(part, depth + 1) for key, part in value.items()}
+        kept = {_key(key): sanitised(part, depth + 1) for key, part in value.items()}
         return kept if depth < _DEEPEST else None
     if isinstance(value, (list, tuple)):
-        return [tidy(part, depth + 1) for part in value[:_LONGEST_LIST]] if depth < _DEEPEST else None
+        return [sanitised(part, depth + 1) for part in value[:_LONGEST_LIST]] if depth < _DEEPEST else None
     if isinstance(value, float) and (value != value or abs(value) > 1e300):
         return None
     if isinstance(value, (bool, int, float, type(None))):

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from .attack_id import AttackId
 from .field_types import AttackName, Count, FileName, Key, Label, Options, Seed, Sha256, Strict, Text, Url, Utc
 from .strict_json import pretty
 
@@ -45,9 +46,9 @@ class Model(Strict):
     """What was evaluated.
 
     Attributes:
-        name: hub repository or the name of a local folder.
-        source: where `name` is to be looked for.
-        kind: "target" and "retrain" are anchors, "null" knows nothing by construction.
+        name: name of the hub repository or of the local folder.
+        source: whether `name` is a hub repository or a local folder.
+        kind: "target" and "retrain" for the anchors, "null" for a model that knows nothing by construction.
         fingerprint: the harness's hash of the weights in memory, or None.
         weights: safetensors file → content.
         adapter: hub repository or folder of an adapter that was merged, with `base` beneath it.
@@ -81,7 +82,7 @@ class Method(Strict):
         objective: registry name of the forget loss, or "other"; None for a model that was not unlearned.
         optimizer: registry name, or "other".
         tuning_trials: how many configurations were tried before this one was chosen.
-        selected_on: what the choice looked at ("retain", "forget after relearn50", …).
+        selected_on: what the choice was based on ("retain", "forget after relearn50", …).
         forward: model forward passes spent.
         backward: model backward passes spent.
         defends_against: attacks that the method was trained to withstand.
@@ -149,12 +150,12 @@ class Attack(Strict):
     """One attack as it was carried out.
 
     Attributes:
-        name: as in task names, without its seed.
-        seed: of the attack's own randomness.
+        name: name of the attack as in task names, without its seed.
+        seed: seed of the randomness of the attack.
         digest: the harness's hash of `config`.
         config: every parameter of every step.
         diagnostics: what each step reported about itself; `flags` holds warnings.
-        weight_change: relative L2 change of all weights.
+        weight_change: relative change of all weights in the L2 norm.
     """
 
     name: AttackName
@@ -164,6 +165,17 @@ class Attack(Strict):
     diagnostics: Annotated[list[Options], Field(max_length=8)] = Field(default_factory=list)
     weight_change: float | None = None
     seconds: Annotated[float, Field(ge=0)] | None = None
+
+    @property
+    def id(self) -> AttackId:
+        """What the attack is, whatever its seed."""
+        return AttackId.of(self.name, self.config)
+
+    @property
+    def flags(self) -> list[str]:
+        """The warnings that its steps reported."""
+        lists = [step.get("flags") for step in self.diagnostics]
+        return [str(flag) for flags in lists if isinstance(flags, list) for flag in flags]
 
 
 class Result(Strict):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ..record.attack_id import AttackId
 from ..record.entry import Entry
+from ..record.grades import Grade, grade_of
 from ..record.schema import Record
 from .curve import Curve
 from .measure import Cell
@@ -19,11 +21,12 @@ class Forgetting:
     """One forget metric under one attack.
 
     Attributes:
+        cell: the metric and the attack.
         value: x(θ, a), or None when the record lacks it.
         target: x(T, none).
         retrain: x(G, a).
-        leakage: L, not clipped.
-        identifiable: whether the gap target − retrain is clear; if not, the cell counts for nobody.
+        leakage: L(θ, a), not clipped.
+        identifiable: whether the gap between target and retrain is clear; if not, the cell counts for no row.
     """
 
     cell: Cell
@@ -39,10 +42,11 @@ class Utility:
     """One utility metric under one attack.
 
     Attributes:
+        cell: the metric and the attack.
         value: u(θ, a), or None when the record lacks it.
         reference: min(u(T, a), u(G, a)).
         share: clip((u − floor) / (ref − floor), 0, 1).
-        counts: whether it enters U (a deployed form, and identifiable).
+        counts: whether the cell enters U: it is identifiable, and the attack is a deployed form.
     """
 
     cell: Cell
@@ -57,19 +61,19 @@ class Row:
     """One model on the board.
 
     Attributes:
-        entry: its record, items and standing.
-        forgetting: every forget cell, attack by attack.
-        utilities: every utility cell, attack by attack.
-        robust_forgetting: F.
-        utility: U.
-        score: harmonic mean of F and U.
+        entry: record, items and standing of the model.
+        forgetting: the forget cells, attack by attack.
+        utilities: the utility cells, attack by attack.
+        robust_forgetting: F, with its interval.
+        utility: U, with its interval.
+        score: harmonic mean of F and U, with its interval.
         worst: the cell that decides F, or None when nothing leaks.
         missing: cells that the anchors have and the record lacks, as "task metric attack".
         over_unlearned: cells whose leakage is clearly below 0.
-        curves: leakage against relearning steps.
-        rank: among ranked rows, ties shared; None for anchors, partial and unverified rows.
-        unranked: why rank is None.
-        replicates: of the score, [B], or None.
+        curves: leakage against the amount of work that the attacker spends.
+        rank: place among the ranked rows, shared by ties; None for anchors, partial and unverified rows.
+        unranked: why the row has no rank, or None when it has one.
+        replicates: bootstrap replicates of the score, [B], or None.
     """
 
     entry: Entry
@@ -91,6 +95,16 @@ class Row:
         """The submission."""
         return self.entry.record
 
+    @property
+    def control(self) -> bool:
+        """Whether the row shows an end of the scale: target, retrain, or a model that knows nothing."""
+        return self.unranked == "anchor" or self.record.model.kind != "unlearned"
+
+    @property
+    def grade(self) -> Grade | None:
+        """The grade of the optimizer; None for a control, whatever its record says."""
+        return None if self.control else grade_of(self.record.method.optimizer) or "other"
+
     def leaked(self, attacks: Sequence[str]) -> float | None:
         """The largest clipped leakage over identifiable metrics under these attacks, or None when none is known."""
         known = [
@@ -111,22 +125,22 @@ class Board:
     """All rows of one suite version.
 
     Attributes:
-        suite: name.
-        suite_version: frozen data, prompts, metrics and attacks.
-        scorer_version: of this module.
-        attacks: columns, "none" first.
-        rows: best score first, then anchors and unranked rows by the same order.
+        suite: name of the suite.
+        suite_version: version of its data, prompts, metrics and attacks.
+        scorer_version: version of the scorer.
+        attacks: what the columns are about, "none" first.
+        rows: every row by its score, the best first, rows without a score last.
         target: the row of the model before unlearning.
         retrain: the row of the model that never saw the forget data.
-        not_identifiable: cells left out for everyone.
-        replicates: bootstrap replicates behind each interval.
-        seed: of the bootstrap.
+        not_identifiable: cells that are left out for every row.
+        replicates: number of bootstrap replicates behind each interval.
+        seed: seed of the bootstrap.
     """
 
     suite: str
     suite_version: str
     scorer_version: str
-    attacks: tuple[str, ...]
+    attacks: tuple[AttackId, ...]
     rows: tuple[Row, ...]
     target: Row
     retrain: Row

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..record.attack_id import AttackId
 from ..record.grades import grade_of
 from .board import Board, Row
-from .curve import family_of
 from .measure import Cell
 from .stats import Number
 
@@ -12,12 +12,13 @@ __all__ = ["board_rows", "columns_of", "describe_cell", "percent", "text", "verd
 
 
 def board_rows(board: Board) -> list[dict[str, str]]:
-    """One mapping a model, in the board's order: header → text, percentages without their sign.
+    """One mapping for each model, in the order of the board: header → text, with percentages without their sign.
 
-    Columns: rank, model, optimizer grade; forgetting and utility under each attack, where attacks of one relearning
-    family share a column that shows the worst of them; the largest leakage; robust forgetting, utility, score with its
+    Columns: rank, model, optimizer grade; forgetting and utility under each attack, where attacks that differ in
+    their amount alone share a column that shows the worst of them; the largest leakage; robust forgetting, utility, score with its
     interval; the attack that decides the score.
     """
+    columns = columns_of(board)
     table = []
     for row in board.rows:
         line = {
@@ -25,10 +26,10 @@ def board_rows(board: Board) -> list[dict[str, str]]:
             "model": row.record.display_name,
             "grade": grade_of(row.record.method.optimizer) or "",
         }
-        for title, attacks in columns_of(board).items():
+        for title, attacks in columns.items():
             leaked, kept = row.leaked(attacks), row.kept(attacks)
             line[f"{title}\nforgot/useful"] = f"{percent(None if leaked is None else 1 - leaked)} / {percent(kept)}"
-        line["largest\nleakage"] = percent(row.leaked(board.attacks))
+        line["largest\nleakage"] = percent(row.leaked([attack.name for attack in board.attacks]))
         line["robust\nforgetting"] = percent(row.robust_forgetting.value)
         line["utility"] = percent(row.utility.value)
         line["score\n95 % interval"] = with_interval(row.score)
@@ -38,20 +39,20 @@ def board_rows(board: Board) -> list[dict[str, str]]:
 
 
 def columns_of(board: Board) -> dict[str, tuple[str, ...]]:
-    """Column title → attacks: `relearn10`, `relearn20`, `relearn50` become `relearn≤50`."""
-    families: dict[str, list[tuple[int, str]]] = {}
+    """Column title → names of its attacks: `relearn10`, `relearn20` and `relearn50` share the column `relearn≤50`."""
+    columns: dict[str, list[AttackId]] = {}
     for attack in board.attacks:
-        family, length = family_of(attack) or (attack, -1)
-        families.setdefault(family, []).append((length, attack))
-    columns = {}
-    for family, members in families.items():
-        names = tuple(name for _, name in sorted(members))
-        columns[names[0] if len(names) == 1 else f"{family}≤{max(members)[0]}"] = names
-    return columns
+        columns.setdefault(attack.line or attack.name, []).append(attack)
+    titled = {}
+    for line, attacks in columns.items():
+        ordered = sorted(attacks, key=lambda attack: attack.amount or 0)
+        title = f"{line}≤{ordered[-1].amount}" if len(ordered) > 1 else ordered[0].name
+        titled[title] = tuple(attack.name for attack in ordered)
+    return titled
 
 
 def describe_cell(cell: Cell, suite: str) -> str:
-    """The cell in words: knowmem_forget under relearn50."""
+    """The cell in words, such as `knowmem_forget under relearn50`."""
     return f"{cell.task.removeprefix(suite + '_')} under {cell.attack}"
 
 
@@ -73,12 +74,12 @@ def verdict(row: Row, board: Board) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A fraction for people: 0.574 → 57.4; unknown is a dash."""
+    """A fraction in percent with one decimal, such as 57.4 for 0.574; a dash when it is unknown."""
     return "–" if value is None else f"{round(100 * value, 1) + 0.0:.1f}"  # + 0.0: no minus before a zero
 
 
 def with_interval(number: Number) -> str:
-    """57.4 [51.0, 63.9]."""
+    """The value and its interval in percent, such as `57.4 [51.0, 63.9]`."""
     if number.value is None or number.low is None or number.high is None:
         return percent(number.value)
     return f"{percent(number.value)} [{percent(number.low)}, {percent(number.high)}]"

@@ -32,12 +32,12 @@ class Comparison:
     """Two rows of one suite version.
 
     Attributes:
-        a: first row.
-        b: second row.
-        score: of the robust unlearning score.
+        a: the first row.
+        b: the second row.
+        score: difference of the robust unlearning scores.
         p: two-sided p-value of that difference.
-        leakage: by (task metric attack).
-        utility: by (task metric attack), shares kept.
+        leakage: differences of leakage, one for each cell.
+        utility: differences of the share of utility kept, one for each cell.
     """
 
     a: Row

@@ -1,42 +1,35 @@
-"""How fast a model relearns: leakage against the number of relearning steps."""
+"""How fast a model relearns: leakage against the amount of work that the attacker spends."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from ..record.schema import Record
+from ..record.attack_id import AttackId
 
-__all__ = ["Curve", "curves_of", "family_of", "half_gap"]
-
-_NUMBERED = re.compile(r"([a-z_]*?relearn[a-z_]*?|finetune)(\d+)((?:_[a-z]+)?)")
+__all__ = ["Curve", "curves_of", "half_gap"]
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One relearning attack at several lengths.
+    """One attack at several amounts of work.
 
     Attributes:
-        family: the attack's name without its number ("relearn", "relearn_retain").
-        points: (k, leakage of the leakiest metric), k ascending, from k = 0 (no attack).
+        line: what its attacks have in common, as `AttackId.line` names it ("relearn", "relearn_retain").
+        unit: of the amounts, "steps" or "epochs".
+        points: (amount k, leakage of the leakiest metric) for ascending k, beginning with k = 0, no attack.
         area: mean clipped leakage over [0, largest k].
-        k50: steps at which half of the gap between retrain and target is regained, between grid points by linear
-            interpolation; 0 when it never was lost, None when it is not regained on the grid.
+        k50: amount at which half of the gap between retrain and target is regained, interpolated linearly between grid
+            points; 0 when it was never lost, None when it is not regained on the grid.
     """
 
-    family: str
+    line: str
+    unit: str
     points: tuple[tuple[int, float], ...]
     area: float
     k50: float | None
-
-
-def family_of(attack: str) -> tuple[str, int] | None:
-    """("relearn_retain", 20) for "relearn20_retain"; None for an attack that has no length or is composed."""
-    match = _NUMBERED.fullmatch(attack)
-    return (match[1].rstrip("_") + match[3], int(match[2])) if match else None
 
 
 def half_gap(points: Sequence[tuple[int, float]]) -> float | None:
@@ -51,20 +44,26 @@ def half_gap(points: Sequence[tuple[int, float]]) -> float | None:
     return None
 
 
-def curves_of(record: Record, leakage: Mapping[Any, float]) -> tuple[Curve, ...]:
-    """Curves of every relearning family with at least two lengths (k = 0 included), from (task, metric, attack) cells."""
+def curves_of(attacks: Sequence[AttackId], leakage: Mapping[Any, float]) -> tuple[Curve, ...]:
+    """Every curve with at least two points, no attack (k = 0) included.
+
+    Args:
+        attacks: the attacks of the board.
+        leakage: (task, metric, name of the attack) → leakage.
+    """
     worst: dict[str, float] = {}
     for (_, _, attack), value in leakage.items():
         worst[attack] = max(worst.get(attack, value), value)
-    families: dict[str, dict[int, float]] = {}
-    for attack in dict.fromkeys(a.name for a in record.attacks):
-        if (named := family_of(attack)) and attack in worst:
-            families.setdefault(named[0], {})[named[1]] = worst[attack]
+    start = {0: worst["none"]} if "none" in worst else {}
+    lines: dict[tuple[str, str], dict[int, float]] = {}
+    for a in attacks:
+        if a.line and a.unit and a.amount is not None and a.name in worst:
+            lines.setdefault((a.line, a.unit), dict(start))[a.amount] = worst[a.name]
     found = []
-    for family, by_length in families.items():
-        points = tuple(sorted({**({0: worst["none"]} if "none" in worst else {}), **by_length}.items()))
+    for (line, unit), by_amount in lines.items():
+        points = tuple(sorted(by_amount.items()))
         if len(points) > 1:
-            found.append(Curve(family, points, _area(points), half_gap(points)))
+            found.append(Curve(line, unit, points, _area(points), half_gap(points)))
     return tuple(found)
 
 

@@ -1,6 +1,6 @@
 """Uncertainty of a worst case: the largest of several noisy numbers, some of which may be as large as the largest.
 
-The maximum of noisy cells lies above the true maximum when several cells compete, and resampling adds the same shift
+The maximum of noisy cells is above the true maximum when several cells compete, and resampling adds the same shift
 once more: with ten equal cells the plain percentile interval covers the truth one time in six. So two series are drawn:
 
     fixed   the cell that is largest in the data, replicate by replicate: right when one cell stands out
@@ -29,8 +29,8 @@ class Extreme:
     """A worst case.
 
     Attributes:
-        index: of the cell that is worst in the data.
-        point: its value.
+        index: index of the cell that is worst in the data.
+        point: value of that cell.
         fixed: replicates of that cell, [B], or None without items.
         tied: replicates of the worst case among its rivals, centred on `point`, [B].
     """
@@ -45,8 +45,8 @@ def largest(points: Floats, replicates: Floats | None) -> Extreme:
     """The largest of k cells.
 
     Args:
-        points: [k].
-        replicates: [k, B], or None.
+        points: values of the cells, [k].
+        replicates: bootstrap replicates of the cells, [k, B], or None without items.
     """
     top = int(np.argmax(points))
     if replicates is None:

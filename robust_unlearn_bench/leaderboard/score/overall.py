@@ -22,8 +22,8 @@ class Method:
     """An objective with an optimizer.
 
     Attributes:
-        objective: registry name.
-        optimizer: registry name.
+        objective: registry name of the objective.
+        optimizer: registry name of the optimizer.
         scores: suite → mean score of its ranked rows there; suites without one are absent.
         score: mean over all suites; undefined while one is missing.
     """

@@ -29,8 +29,8 @@ class Controls:
     """What the target and the retrain model score.
 
     Attributes:
-        target: estimates of every cell.
-        retrain: the same.
+        target: estimates of every cell for the target.
+        retrain: estimates of every cell for the retrain model.
         gaps: what separates knowing from not knowing: x(T, none) − x(G, a), or min(u(T, a), u(G, a)) − floor.
         skipped: cells whose gap is not clear, or not known.
     """

@@ -20,6 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import RecordError
+from ..record.attack_id import AttackId
 from ..record.entry import Entry
 from ..record.events import TIERS, Tier
 from .board import Board, Row
@@ -34,7 +35,7 @@ __all__ = ["MIN_CLUSTERS", "OVER_UNLEARNED", "SCORER_VERSION", "harmonic", "scor
 SCORER_VERSION = "1.0"
 
 MIN_CLUSTERS = 8
-"""A forget task with fewer clusters ranks nobody: its bootstrap cannot know its own spread."""
+"""With fewer clusters in a forget task no row is ranked: the bootstrap cannot know its own spread."""
 
 OVER_UNLEARNED = -0.05
 """A cell whose whole interval of leakage lies below this is marked: the model knows less than one that never learned."""
@@ -55,8 +56,8 @@ def score(
         entries: the rows; target and retrain are added when absent.
         target: the model before unlearning, with items.
         retrain: the model that never saw the forget data, with items.
-        replicates: of the bootstrap.
-        seed: of the bootstrap.
+        replicates: number of bootstrap replicates.
+        seed: seed of the bootstrap.
         least: the weakest tier that is ranked.
 
     Raises:
@@ -66,7 +67,9 @@ def score(
     design = Design.of(target, retrain, replicates, seed)
     controls = Controls.of(design, measure(target, design), measure(retrain, design))
     listed = {entry.id: entry for entry in (*entries, target, retrain)}
-    scored = {key: _row(entry, design, controls) for key, entry in listed.items()}
+    named = {attack.name: attack.id for attack in target.record.attacks}
+    attacks = tuple(named[name] for name in design.attacks)
+    scored = {key: _row(entry, design, controls, attacks) for key, entry in listed.items()}
     few = min(
         (design.draws[cell.task].shape[1] for cell in design.cells("forget") if cell.task in design.draws), default=0
     )
@@ -77,7 +80,7 @@ def score(
         suite=design.suite[0],
         suite_version=design.suite[1],
         scorer_version=SCORER_VERSION,
-        attacks=design.attacks,
+        attacks=attacks,
         rows=tuple(rows),
         target=by_id[target.id],
         retrain=by_id[retrain.id],
@@ -108,7 +111,7 @@ def _check_anchors(target: Entry, retrain: Entry) -> None:
         raise RecordError("target and retrain have the same weights; leakage needs two different models")
 
 
-def _row(entry: Entry, design: Design, controls: Controls) -> Row:
+def _row(entry: Entry, design: Design, controls: Controls, attacks: Sequence[AttackId]) -> Row:
     own = measure(entry, design)
     leaks, forgetting = leakages(own, design, controls)
     kept, utilities = shares(own, design, controls)
@@ -145,7 +148,7 @@ def _row(entry: Entry, design: Design, controls: Controls) -> Row:
         over_unlearned=tuple(
             f.cell for f in forgetting if f.leakage.high is not None and f.leakage.high < OVER_UNLEARNED
         ),
-        curves=curves_of(entry.record, {cell: leak.point for cell, leak in leaks.items()}),
+        curves=curves_of(attacks, {cell: leak.point for cell, leak in leaks.items()}),
         replicates=draws,
     )
 

@@ -88,7 +88,7 @@ def test_results_of_two_models_are_refused(tmp_path: Path, lm_eval_run: Run) -> 
 
 
 def test_runs_that_differ_in_their_seed_alone_share_a_name(lm_eval_run: Run) -> None:
-    config = {"attack": "relearn", "version": 1, "steps": 50}
+    config = {"attack": "relearn", "version": 1, "k": 50}
     folder = lm_eval_run(
         attacks={
             "relearn50": {"config": [{**config, "seed": 0}]},

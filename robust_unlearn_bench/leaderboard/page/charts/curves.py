@@ -1,4 +1,4 @@
-"""Leakage against relearning steps: how fast does it come back?"""
+"""Leakage against the amount of work that the attacker spends: how fast does knowledge come back?"""
 
 from __future__ import annotations
 
@@ -13,16 +13,26 @@ __all__ = ["curves"]
 _LABELLED = 14
 
 
-def curves(marks: Sequence[Mark], family: str, key: str) -> str:
-    """One line a model for one relearning family; "" when no model has that curve."""
-    found = [(m, c) for m in marks if m.grade for c in m.row.curves if c.family == family]
+def curves(marks: Sequence[Mark], line: str, key: str) -> str:
+    """One line for each model.
+
+    Args:
+        marks: the rows; controls are left out.
+        line: name of the curve, as in `AttackId.line`.
+        key: prefix of the identifiers in the drawing.
+
+    Returns:
+        The drawing, or "" when no model has that curve.
+    """
+    found = [(m, c) for m in marks if m.grade for c in m.row.curves if c.line == line]
     if not found:
         return ""
+    unit = found[0][1].unit
     last = max(k for _, c in found for k, _ in c.points)
     frame = Frame(left=48, top=30, width=440, height=330, x=(0, last), y=(-0.1, 1.1))
     ticks = sorted({k for _, c in found for k, _ in c.points})
     parts = frame.y_axis([(0, "0"), (0.25, "25"), (0.5, "50"), (0.75, "75"), (1, "100")], "leakage")
-    parts += frame.x_axis([(k, str(k)) for k in ticks], f"steps of {family}")
+    parts += frame.x_axis([(k, str(k)) for k in ticks], f"{unit} of {line}")
     for level, words in ((1.0, "target"), (0.5, "half the gap"), (0.0, "retrain, same attack")):
         y = frame.py(level)
         parts.append(el("path", d=f"M{px(frame.left)} {px(y)}H{px(frame.left + frame.width)}", class_="anchor"))
@@ -46,12 +56,12 @@ def curves(marks: Sequence[Mark], family: str, key: str) -> str:
         key=key,
         width=640,
         height=436,
-        title=f"Leakage against steps of {family}",
-        description="The leakiest forget metric after k steps; 0 is the retrain model relearned alike, 100 the target. "
+        title=f"Leakage against {unit} of {line}",
+        description=f"The leakiest forget metric after k {unit}; 0 is the retrain model relearned alike, 100 the target. "
         "A line that stays low relearns slowly.",
     )
 
 
 def _tell(m: Mark, c: Curve) -> str:
-    half = "half the gap never regained" if c.k50 is None else f"half the gap after {c.k50:.0f} steps"
+    half = "half the gap never regained" if c.k50 is None else f"half the gap after {c.k50:.0f} {c.unit}"
     return f"{m.name}: {half}"

@@ -18,10 +18,10 @@ class Change:
     """One model before and after.
 
     Attributes:
-        name: of the model.
-        grade: of its optimizer, None for a control.
-        before: fraction.
-        after: fraction.
+        name: display name of the model.
+        grade: grade of its optimizer, None for a control.
+        before: value before quantisation, in [0, 1].
+        after: value after quantisation, in [0, 1].
     """
 
     name: str

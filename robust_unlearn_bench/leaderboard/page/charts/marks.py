@@ -1,10 +1,9 @@
-"""What the charts need to know of a row."""
+"""What the charts show of a row."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...record.grades import grade_of
 from ...score.board import Row
 
 __all__ = ["Mark", "mark_of"]
@@ -15,9 +14,9 @@ class Mark:
     """A row's name and grade.
 
     Attributes:
-        name: display name.
-        grade: of its optimizer; None for target, retrain and models that know nothing.
-        row: the numbers.
+        name: display name of the model.
+        grade: grade of its optimizer; None for a control.
+        row: the numbers of the model.
     """
 
     name: str
@@ -26,6 +25,5 @@ class Mark:
 
 
 def mark_of(row: Row) -> Mark:
-    """Controls have no grade, whatever their record says."""
-    control = row.record.model.kind != "unlearned" or row.unranked == "anchor"
-    return Mark(row.record.display_name, None if control else grade_of(row.record.method.optimizer) or "other", row)
+    """The mark of one row."""
+    return Mark(row.record.display_name, row.grade, row)
