@@ -20,7 +20,8 @@ from .batching import POOL, Batches
 from .encoding import Encoded, encode
 from .loop import Step, StepClosures, Term, train
 from .model_view import ModelView, without_dropout
-from .precision import Precision, Weights, trainable
+from .precision import Weights, trainable
+from .precision_names import Precision
 from .schedule import Schedule
 
 __all__ = ["FinetuneConfig", "FinetuneReport", "Finetuning", "context_length", "finetune"]

@@ -29,6 +29,8 @@ from ..errors import ConfigError, UnknownNameError
 from ..objectives import OBJECTIVES, RETAIN_LOSSES, Objective
 from ..optimizers import OPTIMIZERS, OptimizerConfig
 from ..paths import baselines_dir
+from ..training.precision_names import Precision
+from ..training.schedule import Schedule
 
 __all__ = ["Expected", "Lora", "Recipe", "Selection", "Tuning", "load_recipe", "recipe_files"]
 
@@ -132,10 +134,10 @@ class Recipe(_Strict):
     steps: Count | None = None
     epochs: Positive | None = None
     batch_size: Count = 4
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    schedule: Schedule = "constant"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clip: Positive | None = 1.0
-    precision: Literal["fp32", "bf16_autocast", "bf16_pure", "bf16_kahan"] = "bf16_autocast"
+    precision: Precision = "bf16_autocast"
     window: Annotated[int, Field(ge=2)] = 2048
     seed: int = 0
     train: list[str] = Field(default_factory=list)

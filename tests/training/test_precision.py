@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from robust_unlearn_bench.errors import ConfigError, ModelError
-from robust_unlearn_bench.training.precision import Weights, trainable
+from robust_unlearn_bench.training.precision import Weights, fold, trainable
 
 
 class Net(nn.Module):
@@ -108,3 +108,13 @@ def test_refusals() -> None:
         Weights(net, trainable(net), "bf16")
     with Weights(net, trainable(net), "bf16_kahan") as weights, pytest.raises(ConfigError, match="weight_decay 0"):
         weights.around((torch.optim.AdamW(net.parameters(), weight_decay=0.1),))
+
+
+def test_what_rounding_loses_is_carried_along() -> None:
+    """Next to 1, bf16 has a spacing of 2^-7: three eighths of it are kept back, and six eighths are added as a whole."""
+    weight, lost = torch.ones(1, dtype=torch.bfloat16), torch.zeros(1, dtype=torch.bfloat16)
+    step = 3 * 2**-10
+    for expected in ((1.0, step), (1 + 2**-7, 2 * step - 2**-7)):
+        lost += step
+        fold(weight, lost)
+        assert (weight.item(), lost.item()) == expected

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ...errors import ConfigError, DataError
 from ...suites.corpus import Corpora, Corpus
+from ...training.precision_names import Precision, refuse_unknown_precision
 from ...training.schedule import Schedule
 from ..attack import NAME_A_SUITE, AttackContext, AttackDefaults, Diagnostics
 
@@ -45,7 +46,7 @@ class TrainingAttack(AttackDefaults):
     lr: float = 1e-5
     batch_size: int = 4
     window: int = 2048
-    precision: Literal["fp32", "bf16_autocast", "bf16_pure", "bf16_kahan"] = "bf16_autocast"
+    precision: Precision = "bf16_autocast"
     seed: int = 0
     optimizer: Literal["adam", "adam8bit"] = "adam"
     gradient_checkpointing: bool = False
@@ -60,11 +61,7 @@ class TrainingAttack(AttackDefaults):
             raise ConfigError(f"attack {self.name} has window={self.window}: give at least 2 tokens")
         if self.optimizer not in ("adam", "adam8bit"):
             raise ConfigError(f"attack {self.name} has optimizer={self.optimizer!r}: choose adam or adam8bit")
-        if self.precision not in ("fp32", "bf16_autocast", "bf16_pure", "bf16_kahan"):
-            raise ConfigError(
-                f"attack {self.name} has precision={self.precision!r}: "
-                "choose fp32, bf16_autocast, bf16_pure or bf16_kahan"
-            )
+        refuse_unknown_precision(self.precision, f"attack {self.name}")
 
     def corpus(self, context: AttackContext) -> Corpus:
         """The text to train on: the suite's forget text.
