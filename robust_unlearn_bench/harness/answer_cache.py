@@ -20,7 +20,7 @@ from ..paths import cache_dir
 
 __all__ = ["AnswerCache", "answer_cache", "request_key"]
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever an answer to the same request could differ."""
 
 
