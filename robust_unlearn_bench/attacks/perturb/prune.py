@@ -28,10 +28,10 @@ def wanda_pruned(weight: Tensor, norms: Tensor, fraction: float) -> Tensor:
     Args:
         weight: W [rows, columns].
         norms: ‖X_j‖₂ over the calibration tokens, [columns].
-        fraction: in [0, 1].
+        fraction: fraction of the weights of a row to remove, in [0, 1].
 
     Returns:
-        The pruned copy.
+        Pruned copy of W.
 
     Source: Sun et al. 2024 (arXiv 2306.11695), equation (1), compared per output row.
     """
@@ -42,6 +42,13 @@ def wanda_pruned(weight: Tensor, norms: Tensor, fraction: float) -> Tensor:
 
 def magnitude_pruned(weight: Tensor, fraction: float) -> Tensor:
     """Zero the ⌊fraction · entries⌋ weights of the matrix with the smallest |W_ij|.
+
+    Args:
+        weight: W [rows, columns].
+        fraction: fraction of the weights to remove, in [0, 1].
+
+    Returns:
+        Pruned copy of W.
 
     Source: the magnitude baseline of Sun et al. 2024 (arXiv 2306.11695), compared within a layer.
     """
@@ -60,14 +67,14 @@ class Prune:
     """Unstructured pruning in place, of every Linear of the decoder blocks, not embeddings or head.
 
     Attributes:
-        percent: weights to remove, in percent.
+        percent: percentage of the weights to remove.
         method: "wanda", or "magnitude", which needs no data.
-        samples: calibration windows.
-        length: tokens of a window, at most the model's own.
-        calibration: which text; "retain" means the general text where the task belongs to no suite.
-        seed: of the draw of windows.
+        samples: number of calibration windows.
+        length: number of tokens in a window, at most the model's own.
+        calibration: calibration text; "retain" means the general text where the task belongs to no suite.
+        seed: seed of the draw of windows.
 
-    Source: Sun et al. 2024 (arXiv 2306.11695): activations of a block are taken before any of its layers is pruned.
+    Source: Sun et al. 2024 (arXiv 2306.11695); the activations of a block are taken before any of its layers is pruned.
     Departs: none.
     """
 
@@ -103,11 +110,11 @@ class Prune:
         """Prune the model in place.
 
         Returns:
-            Sparsity of the decoder's linear layers, mean ‖ΔW‖/‖W‖ per tensor class, calibration text, perplexities,
-            fallbacks.
+            Sparsity of the decoder's linear layers, number of layers, mean ‖ΔW‖/‖W‖ per tensor class, calibration text,
+            perplexities, fallbacks and flags.
 
         Raises:
-            DataError: no calibration text, or it holds forget passages.
+            DataError: there is no calibration text, or it contains forget passages.
             ModelError: the weights cannot be pruned.
         """
         fraction, what = self.percent / 100, f"prune{self.percent}"

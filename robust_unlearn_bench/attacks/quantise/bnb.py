@@ -32,13 +32,25 @@ class _FourBit:
     double_quant: bool = False
 
     def __post_init__(self) -> None:
-        """Raise a ConfigError where bitsandbytes knows no such block size."""
+        """Refuse a block size that bitsandbytes does not support.
+
+        Raises:
+            ConfigError: naming the supported sizes.
+        """
         if self.block_size not in BLOCK_SIZES:
             known = ", ".join(map(str, BLOCK_SIZES))
             raise ConfigError(f"{self.family} block_size={self.block_size} is not possible: choose one of {known}")
 
     def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
-        """Quantise the model in place; see `RTN.apply` for what is returned."""
+        """Quantise the model in place.
+
+        Returns:
+            As `RTN.apply`, and the version of bitsandbytes.
+
+        Raises:
+            MissingExtraError: bitsandbytes is not installed.
+            ModelError: the weights cannot be quantised.
+        """
         functional, size = _functional(self.family), self.block_size
         distinct = [1]
 
@@ -64,11 +76,11 @@ class BnbFP4(_FourBit):
     """4-bit floats with a block-wise absolute maximum, on every Linear of the decoder blocks.
 
     Attributes:
-        block_size: consecutive weights (row-major) that share a scale.
+        block_size: number of consecutive weights (row-major) that share a scale.
         double_quant: whether the scales are themselves quantised to 8 bits.
 
     Source: bitsandbytes `quantize_4bit`, as `BitsAndBytesConfig(load_in_4bit=True)` loads a model.
-    Departs: none; embeddings, norms and head stay as they are there too.
+    Departs: none; embeddings, norms and head are not quantised there either.
     """
 
     family: ClassVar[str] = "bnb_fp4"
@@ -80,7 +92,7 @@ class BnbNF4(_FourBit):
     """The 16 quantiles of a normal distribution with a block-wise absolute maximum (QLoRA's NF4).
 
     Attributes:
-        block_size: consecutive weights (row-major) that share a scale.
+        block_size: number of consecutive weights (row-major) that share a scale.
         double_quant: whether the scales are themselves quantised to 8 bits.
 
     Source: Dettmers et al. 2023 (arXiv 2305.14314); bitsandbytes `quantize_4bit`.
@@ -97,7 +109,7 @@ class BnbInt8:
 
     Source: Dettmers et al. 2022 (arXiv 2208.07339); bitsandbytes `int8_vectorwise_quant` on fp16 weights.
     Departs: weights only. LLM.int8 also rounds activations to 8 bits at run time, except outlier features (|x| ≥ 6),
-        which it multiplies in fp16 with these same dequantised weights; activations here stay in the model's dtype.
+        which it multiplies in fp16 with the same dequantised weights; activations here keep the model's dtype.
     """
 
     family: ClassVar[str] = "bnb_int8"
@@ -106,7 +118,15 @@ class BnbInt8:
     trains: ClassVar[bool] = False
 
     def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
-        """Quantise the model in place; see `RTN.apply` for what is returned."""
+        """Quantise the model in place.
+
+        Returns:
+            As `RTN.apply`, and the version of bitsandbytes.
+
+        Raises:
+            MissingExtraError: bitsandbytes is not installed.
+            ModelError: the weights cannot be quantised.
+        """
         functional = _functional(self.family)
         distinct = [1]
 
@@ -128,7 +148,7 @@ def _blocks(weight: Tensor, size: int) -> list[Tensor]:
 
 
 def _functional(attack: str) -> Any:
-    """The functional module of bitsandbytes, looked up when an attack runs."""
+    """The functional module of bitsandbytes, imported only when an attack needs it."""
     try:
         import bitsandbytes.functional as functional
     except ImportError as error:
