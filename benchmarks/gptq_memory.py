@@ -1,10 +1,10 @@
 """Peak memory of GPTQ beyond the model, against what the algorithm has to hold (Linux; resident memory).
 
-It has to hold the hidden states of all calibration tokens (in CPU memory, wherever the model is) and one Hessian at a
-time. What it takes beyond the model and those hidden states is compared with one decoder block plus the largest Hessians
-that are held at once.
+It has to hold the hidden states of all calibration tokens (in CPU memory, wherever the model is) and, while a Hessian is
+factored, four matrices of its size. What it takes beyond the model and those hidden states is compared with one decoder
+block plus four times the widest Hessian. The environment variable makes glibc give freed arrays back at once.
 
-    python benchmarks/gptq_memory.py [--layers 8] [--hidden 768] [--samples 32] [--length 512]
+    MALLOC_MMAP_THRESHOLD_=1000000 python benchmarks/gptq_memory.py [--layers 8] [--hidden 768] [--samples 32] [--length 512]
 """
 
 from __future__ import annotations
@@ -59,18 +59,17 @@ def main() -> None:
     parts = {
         "hidden states": chosen.samples * chosen.length * hidden * 4,
         "one block's weights": block,
-        "Hessians of a stage": inner**2 * 4,
-        "Hessians of a block": (3 * hidden**2 + inner**2) * 4,
+        "widest Hessian": inner**2 * 4,
         "one forward's activations": tokens * (3 * inner + 8 * hidden) * 4,
     }
     whole = sum(p.numel() for p in model.parameters()) * 4
     print(f"model {whole / 2**20:.0f} MiB, peak beyond it {extra / 2**20:.0f} MiB")
     for name, size in parts.items():
         print(f"  {name:26} {size / 2**20:6.0f} MiB")
-    bar = block + parts["Hessians of a stage"]
+    bar = block + 4 * parts["widest Hessian"]
     rest = extra - parts["hidden states"]
     print(
-        f"beyond model and hidden states {rest / 2**20:.0f} MiB; one block and the largest Hessians held at once "
+        f"beyond model and hidden states {rest / 2**20:.0f} MiB; one block and four times the widest Hessian "
         f"{bar / 2**20:.0f} MiB; ratio {rest / bar:.2f} (bar 1.00)"
     )
 

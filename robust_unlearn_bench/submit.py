@@ -3,6 +3,7 @@
 record.json, <task>.jsonl   what is submitted: numbers and hashes
 checklist.md                the commands and the description of the pull request
 results/                    what lm-eval wrote; it holds the suite's texts and stays behind
+merged/                     for an adapter: the whole model that was measured, to be published
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from .leaderboard.check.validate import Verdict, validate_for
 from .leaderboard.record.entry import Entry
 from .leaderboard.record.sealing import read_record
 from .leaderboard.store import Store
+from .models.checkpoint import is_adapter, load, save
 from .suites import SUITES
 
 __all__ = ["Submission", "measure", "submit"]
@@ -71,6 +73,8 @@ def submit(
 ) -> Submission:
     """Run `<suite>_robust` on a model, write its record, validate it as intake does, and write the checklist.
 
+    An adapter is merged into its base model first, and the whole model is what is measured and submitted.
+
     Answers are cached attack by attack: started again, an interrupted run goes on where it stopped, and a finished one
     writes the same record.
 
@@ -94,13 +98,17 @@ def submit(
         ModelError: there is no such model, or not one that can be submitted.
     """
     chosen = SUITES[suite]
-    weights = _locate(model, revision)
+    located = _locate(model, revision)
+    adapter = is_adapter(located.folder)
+    weights = _Weights(out / "merged" / Path(model).resolve().name) if adapter else located
     earlier = _earlier(out, suite, weights)
-    method = _method(recipe, suite, weights.folder) if recipe else None
+    method = _method(recipe, suite, located.folder) if recipe else None
     source = chosen.source(data_dir or os.environ.get("RUB_DATA"))
     for leaf in chosen.leaves:  # missing data are noticed before the weights are loaded
         leaf.docs(source)
     chosen.corpora(source)
+    if adapter:
+        save(load(located.folder), weights.folder, {})
     built = measure(
         weights.folder,
         suite,
@@ -172,9 +180,7 @@ def _locate(model: str, revision: str | None) -> _Weights:
             ) from error
     elif revision:
         raise ConfigError(f"--revision {revision} is of a hub repository, but {model} is a folder; leave it out")
-    if (folder / "adapter_config.json").is_file():
-        raise ModelError(f"{model} holds an adapter; merge it into its base model and submit that")
-    if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
+    if not (is_adapter(folder) or (folder / "config.json").is_file()) or not list(folder.glob("*.safetensors")):
         raise ModelError(f"{model} is no checkpoint with config.json and *.safetensors; save it with save_pretrained()")
     return _Weights(folder, repo, folder.name if repo else None)
 

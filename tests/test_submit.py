@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import constants
 from simulated_records import World
 
-from robust_unlearn_bench.errors import ConfigError, DataError, ModelError, UnknownNameError
+from robust_unlearn_bench.errors import ConfigError, DataError, ModelError, RecordError, UnknownNameError
 from robust_unlearn_bench.leaderboard.record.sealing import seal
 from robust_unlearn_bench.leaderboard.store import Store
 from robust_unlearn_bench.submit import _locate, submit
@@ -58,9 +58,23 @@ def test_pickled_weights_are_no_weights(model: Path, tmp_path: Path) -> None:
     refused(model, tmp_path, ModelError, "safetensors")
 
 
-def test_adapter(model: Path, tmp_path: Path) -> None:
-    (model / "adapter_config.json").write_text("{}")
-    refused(model, tmp_path, ModelError, "merge it")
+def test_the_whole_model_of_an_adapter_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    saved: list[tuple[Path, Path]] = []
+
+    def measured(folder: Path, *rest: Any, **options: Any) -> None:
+        assert (options["repo"], options["revision"]) == (None, None)
+        raise RecordError(f"measured {folder}")
+
+    monkeypatch.setattr("robust_unlearn_bench.submit.load", lambda folder: folder)
+    monkeypatch.setattr("robust_unlearn_bench.submit.save", lambda whole, out, cards: saved.append((whole, out)))
+    monkeypatch.setattr("robust_unlearn_bench.submit.measure", measured)
+    merged = tmp_path / "out" / "merged" / "adapter"
+    refused(adapter, tmp_path, RecordError, f"measured {merged}")
+    assert saved == [(adapter, merged)]
 
 
 def test_revision_of_a_folder(model: Path, tmp_path: Path) -> None:

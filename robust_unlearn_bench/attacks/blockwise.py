@@ -1,11 +1,11 @@
-"""Walk the decoder block by block, showing each linear layer's inputs to whoever rewrites it.
+"""Rewrite the decoder block by block, each linear layer with a statistic of its inputs on calibration text.
 
-The calibration windows enter the first block once; from there on hidden states are handed from block to block, so that
-only one block works at a time, and a block's inputs come from blocks that are already rewritten, as in deployment. The
-other arguments of a block (masks, rotary tables) are those of the model's own forward, recorded for every block.
+The calibration windows pass the embedding once; from there on hidden states are handed from block to block, so that the
+inputs of a block come from blocks that are already rewritten, as in deployment. The other arguments of a block (masks,
+rotary tables) are recorded from a forward pass of the whole model.
 
 Inside a block, layers that read the same tensor (q, k, v; gate, up) form a *stage*: they share one statistic of their
-inputs. In true-sequential order every stage sees the earlier ones rewritten.
+inputs. In true-sequential order the inputs of a stage come from earlier stages that are already rewritten.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,14 +25,14 @@ from ..models.decoder import Linear, decoder_blocks, linears
 __all__ = ["Statistic", "batches", "evaluating", "walk"]
 
 BATCH_TOKENS = 512
-"""Tokens of one calibration forward that stacks several windows; a longer window goes alone."""
+"""Most tokens in a batch of several calibration windows; a longer window is a batch of its own."""
 
 
 class Statistic(Protocol):
     """A running sum over the inputs of one stage."""
 
     def add(self, inputs: Tensor) -> None:
-        """Take in [tokens, features], in the model's dtype."""
+        """Add further inputs [tokens, features], in the model's dtype."""
         ...
 
 
@@ -40,12 +40,12 @@ S = TypeVar("S", bound=Statistic)
 
 
 class _StopForward(Exception):
-    """Leaves a forward early: everything that was wanted has been seen."""
+    """Ends a forward pass early, once all inputs of interest have been recorded."""
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Hidden states on their way through the blocks, and the other arguments of every block."""
+    """Hidden states before the current block, and the other arguments of every block."""
 
     hidden: Tensor
     calls: list[tuple[tuple[Any, ...], dict[str, Any]]]
@@ -54,13 +54,12 @@ class _Batch:
         """Output of block `index`."""
         args, kwargs = self.calls[index]
         output = block(self.hidden.to(next(block.parameters()).device), *args, **kwargs)
-        hidden: Tensor = output[0] if isinstance(output, tuple) else output
-        return hidden
+        return cast(Tensor, output[0] if isinstance(output, tuple) else output)
 
 
 @dataclass(eq=False, slots=True)
 class _Stage:
-    """Layers that read the same tensor, and how many such tensors one forward brings (None: not known)."""
+    """Layers that read the same tensor, and how many such tensors one forward pass has (None: unknown)."""
 
     layers: list[Linear] = field(default_factory=list)
     calls: int | None = None
@@ -76,19 +75,20 @@ def walk(
     progress: Callable[[int, int, str], None] = lambda done, total, what: None,
     what: str = "blocks",
 ) -> list[Linear]:
-    """Rewrite the linear layers of the decoder blocks, in the order in which data flow.
+    """Rewrite the linear layers of the decoder blocks in the order of the forward pass.
 
     Args:
         model: a causal language model.
         windows: calibration token ids, each [length].
-        statistic: (input features, device) → a fresh statistic.
-        rewrite: called once for each layer with the complete statistic of its inputs; writes the layer in place.
-        true_sequential: whether a stage sees the earlier stages of its block rewritten.
-        progress: called with (blocks done, blocks, what).
-        what: word for the progress bar.
+        statistic: function of (number of input features, device) that gives an empty statistic.
+        rewrite: function that is called once for each layer, with the complete statistic of its inputs, and writes new
+            weights into the layer.
+        true_sequential: whether the inputs of a stage come from earlier stages of its block after their rewriting.
+        progress: function that is called with (blocks done, number of blocks, what).
+        what: label of the progress bar.
 
     Returns:
-        Layers that no calibration token reached; these were left alone.
+        Layers that no calibration token reached; their weights are unchanged.
 
     Raises:
         ModelError: blocks exchange data in a way that cannot be followed block by block.
@@ -110,7 +110,7 @@ def walk(
 def _rewrite_group(
     stages: Sequence[_Stage], sums: list[S | None], rewrite: Callable[[Linear, S], None]
 ) -> list[Linear]:
-    """Rewrite the layers of some stages, dropping each statistic as soon as it has served; returns the unreached."""
+    """Rewrite the layers of some stages, free each statistic after use, and return the layers that have none."""
     unreached: list[Linear] = []
     for position, stage in enumerate(stages):
         total, sums[position] = sums[position], None
@@ -124,7 +124,7 @@ def _rewrite_group(
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Dropout off inside, every module's mode as before afterwards."""
+    """Evaluation mode within the block; afterwards every module has its previous mode again."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
@@ -135,7 +135,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def batches(windows: Sequence[Tensor]) -> Iterator[Tensor]:
-    """Stack neighbouring windows of one length, up to `BATCH_TOKENS` tokens: [windows, length]."""
+    """Stack consecutive windows of equal length, up to `BATCH_TOKENS` tokens, as [windows, length]."""
     start = 0
     while start < len(windows):
         length = len(windows[start])
@@ -147,7 +147,7 @@ def batches(windows: Sequence[Tensor]) -> Iterator[Tensor]:
 
 
 def _enter(model: nn.Module, blocks: nn.ModuleList, windows: Sequence[Tensor]) -> list[_Batch]:
-    """Hidden states of every batch before the first block; arguments of all blocks once for each batch shape."""
+    """Hidden states of every batch before the first block, and the arguments of all blocks for each batch shape."""
     device = next(model.parameters()).device
     known: dict[torch.Size, list[_Batch]] = {}
     flow = []
@@ -168,10 +168,10 @@ def _enter(model: nn.Module, blocks: nn.ModuleList, windows: Sequence[Tensor]) -
 
 
 def _record(model: nn.Module, blocks: nn.ModuleList, ids: Tensor, *, all_blocks: bool) -> _Batch:
-    """Run the model up to the first block, or through all of them, and note what the blocks are given.
+    """Run the model up to the first block, or through all of them, and record the arguments of the blocks.
 
     Raises:
-        ModelError: a block's input is not the output of the one before.
+        ModelError: the input of a block is not the output of the one before.
     """
     batch = _Batch(torch.empty(0), [])
     last: Tensor | None = None
@@ -208,7 +208,7 @@ def _record(model: nn.Module, blocks: nn.ModuleList, ids: Tensor, *, all_blocks:
 
 
 def _no_cache(argument: Any) -> Any:
-    """None in place of a key-value cache, which a second call of the block would read as the text before."""
+    """None in place of a key-value cache, which a second call of the block would take for preceding text."""
     return None if isinstance(argument, Cache) else argument
 
 
@@ -224,9 +224,9 @@ def _equal(left: Any, right: Any) -> bool:
 
 
 def _stages(block: nn.Module, prefix: str, batch: _Batch, index: int) -> list[_Stage]:
-    """Group the layers of a block by the tensor they read, in the order in which a forward calls them.
+    """Group the layers of a block by the tensor they read, in the order in which a forward pass calls them.
 
-    Layers that this forward does not call (experts that no token chose) come last, each on its own.
+    Layers that the pass does not call (experts that no token chose) come last, each in a stage of its own.
     """
     layers = linears(block, prefix)
     inputs: list[Tensor] = []  # kept alive, so that equal addresses mean the same tensor
@@ -262,10 +262,10 @@ def _collect(
     index: int,
     statistic: Callable[[int, torch.device], S],
 ) -> list[S | None]:
-    """Run every batch through the block, as far as needed, and sum up the inputs of each stage.
+    """Run every batch through the block, as far as necessary, and collect the statistic of each stage.
 
     Returns:
-        One statistic for each stage, None where no token arrived.
+        One statistic for each stage, None where no token reached it.
     """
     sums: list[S | None] = [None] * len(stages)
     known = [stage.calls for stage in stages]

@@ -1,4 +1,4 @@
-"""Which text a quantiser or pruner looks at, and which text its damage is measured on."""
+"""The text that quantisers and pruners are calibrated on, and the text that measures the damage they do."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ __all__ = ["Calibration", "CalibrationText", "calibrate", "check_text", "probe"]
 CalibrationText = Literal["retain", "forget", "general"]
 
 PASSAGE_WORDS = 50
-"""This many words in a row of a forget text (or a whole shorter one) count as a passage of it."""
+"""Number of consecutive words of a forget text that count as a passage; a shorter text counts as a whole."""
 SHORTEST_PASSAGE = 8
-"""Forget texts with fewer words are too common to prove anything."""
+"""Forget texts with fewer words are ignored, because they also occur in unrelated text."""
 PROBE_WINDOWS = 8
+"""Windows on which perplexity is measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Chosen windows of token ids.
+    """Calibration text as windows of token ids.
 
     Attributes:
         windows: token ids, each [length], BOS first where the tokenizer adds it.
-        corpus: name of the corpus they were cut from.
-        left_out: windows passed over because they hold a passage of the forget text.
+        corpus: name of the corpus that the windows were cut from.
+        left_out: number of windows that were drawn and left out because they contain a passage of the forget text.
     """
 
     windows: tuple[Tensor, ...]
@@ -43,7 +44,7 @@ class Calibration:
 
     @property
     def report(self) -> dict[str, Any]:
-        """Hash of the token ids in order, and how much text that is."""
+        """Name of the corpus, hash of the token ids in order, and number of windows and tokens."""
         digest = hashlib.sha256()
         for window in self.windows:
             digest.update(len(window).to_bytes(8, "big") + window.to(torch.int64).numpy().tobytes())
@@ -57,25 +58,33 @@ class Calibration:
 
 
 def check_text(attack: str, text: str) -> None:
-    """Raise a ConfigError where `text` is no calibration text."""
+    """Refuse an unknown calibration text.
+
+    Args:
+        attack: family of the attack, for the error message.
+        text: value to check.
+
+    Raises:
+        UnknownNameError: there is no calibration text of this name.
+    """
     if text not in get_args(CalibrationText):
         raise UnknownNameError(f"calibration text of attack {attack}", text, get_args(CalibrationText))
 
 
 def calibrate(context: AttackContext, text: CalibrationText, samples: int, length: int, seed: int) -> Calibration:
-    """Choose calibration windows: the corpus is cut into windows, of which `samples` are drawn without replacement.
+    """Cut a corpus into windows and draw `samples` of them without replacement.
 
-    Windows that hold a passage of the forget text are passed over, unless it is the forget text that was asked for.
+    Windows that contain a passage of the forget text are left out, unless the forget text itself was asked for.
 
     Args:
-        context: corpora, tokenizer and window; where there are no corpora, "retain" falls back to the general text.
-        text: which corpus.
-        samples: windows wanted; a small corpus gives fewer.
-        length: tokens of a window, BOS included, at most the model's own window.
-        seed: of the draw.
+        context: corpora, tokenizer and window of the model; without corpora, "retain" means the general text.
+        text: corpus to draw from.
+        samples: number of windows; a small corpus gives fewer.
+        length: number of tokens in a window, BOS included, at most the model's own window.
+        seed: seed of the draw.
 
     Raises:
-        DataError: the corpus is missing or too small, or more than one window in ten holds forget passages.
+        DataError: the corpus is missing or too small, or more than one window in ten contains forget passages.
     """
     corpus = _corpus(context, text)
     windows = _cut(corpus, context.tokenizer, min(length, context.window))
@@ -99,9 +108,21 @@ def calibrate(context: AttackContext, text: CalibrationText, samples: int, lengt
 
 
 def probe(context: AttackContext, length: int = 2048, seed: int = 0) -> list[Tensor]:
-    """Up to 8 windows of retain (else general) text to measure perplexity on: the last in the order of the draw.
+    """Windows of retain text (of general text where there are no corpora) on which perplexity is measured.
 
-    Calibration draws from the other end, so the two meet only where the corpus has fewer than samples + 8 windows.
+    These are the last 8 windows in the order of the draw, and calibration takes the first, so the two overlap only where
+    the corpus has fewer than samples + 8 windows.
+
+    Args:
+        context: corpora, tokenizer and window of the model.
+        length: number of tokens in a window, BOS included, at most the model's own window.
+        seed: seed of the draw.
+
+    Returns:
+        Token ids, each [length]; fewer than 8 windows where the corpus is smaller.
+
+    Raises:
+        DataError: the corpus is empty or too small.
     """
     windows = _cut(_corpus(context, "retain"), context.tokenizer, min(length, context.window))
     return [windows[i] for i in _order(len(windows), seed)[-PROBE_WINDOWS:]]
@@ -125,7 +146,7 @@ def _order(count: int, seed: int) -> list[int]:
 def _cut(corpus: Corpus, tokenizer: Any, length: int) -> list[Tensor]:
     """All examples in order, EOS between them, cut into windows of `length` tokens that begin as a text does.
 
-    A rest shorter than a window is dropped, unless it is all there is.
+    The remainder is dropped where it is shorter than a window, unless there is no other window.
     """
     head = prefix_ids(tokenizer)
     tail = [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
@@ -141,7 +162,7 @@ def _cut(corpus: Corpus, tokenizer: Any, length: int) -> list[Tensor]:
 
 
 class _Passages:
-    """Forget passages, found again in other text by their first words."""
+    """Passages of the forget text, indexed by their first words to find them in other text."""
 
     def __init__(self, forget: Corpus | None) -> None:
         self._by_start: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
@@ -163,7 +184,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _pieces(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Passages of a text, one after the other; a rest too short for a passage is left out."""
+    """Consecutive passages of a text, without a remainder that is too short."""
     for start in range(0, len(words), PASSAGE_WORDS):
         piece = words[start : start + PASSAGE_WORDS]
         if len(piece) == PASSAGE_WORDS or (start == 0 and len(piece) >= SHORTEST_PASSAGE):

@@ -1,4 +1,4 @@
-"""What a rewrite of weights did: errors per tensor class, perplexity before and after, flags."""
+"""Diagnostics of an attack that rewrites weights: errors per tensor class, perplexity before and after, flags."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["Damage"]
 
 
 class Damage:
-    """Collects numbers per layer, and the perplexity around an attack.
+    """Collects the diagnostics of one attack; created before the attack, because it measures perplexity at once.
 
     Args:
-        model: the model, not yet attacked.
-        windows: probe text.
-        quantises: whether a perplexity explosion is flagged as a quantiser's.
+        model: model before the attack.
+        windows: token ids on which perplexity is measured, each [length].
+        quantises: whether the attack is a quantiser, whose report flags an explosion of perplexity.
 
     Attributes:
-        fallbacks: what was not done as asked: reason → layer names, or layer → number.
+        fallbacks: deviations from the attack as specified: reason → names of layers, or reason → layer → number.
     """
 
     def __init__(self, model: nn.Module, windows: Sequence[Tensor], *, quantises: bool = True) -> None:
@@ -36,17 +36,17 @@ class Damage:
         self.fallbacks: dict[str, Any] = {}
 
     def note(self, layer: str, **values: float) -> None:
-        """Enter numbers of one layer, by name of the number."""
+        """Record numbers of one layer, such as its relative error, each under its name."""
         for key, value in values.items():
             self._values[key][tensor_class(layer)].append(value)
 
     def fall_back(self, reason: str, layer: str, value: float | None = None) -> None:
-        """Enter something that was not done as asked.
+        """Record a deviation from the attack as specified.
 
         Args:
-            reason: what happened instead; `reasons.FALLBACKS` explains each.
-            layer: name of the layer, weight matrix or parameter.
-            value: a number about it, or None.
+            reason: kind of the deviation; `reasons.FALLBACKS` explains each.
+            layer: name of the layer concerned.
+            value: number that describes the deviation, if any.
         """
         if value is None:
             self.fallbacks.setdefault(reason, []).append(layer)
@@ -54,7 +54,7 @@ class Damage:
             self.fallbacks.setdefault(reason, {})[layer] = value
 
     def report(self) -> dict[str, Any]:
-        """Diagnostics: the mean of every number over the layers of a tensor class, perplexities, fallbacks, flags."""
+        """Means of the recorded numbers over the layers of each tensor class, perplexities, fallbacks and flags."""
         after = perplexity(self._model, self._windows)
         means = {
             key: {name: finite(sum(values) / len(values)) for name, values in classes.items()}
@@ -76,5 +76,5 @@ class Damage:
 
 
 def finite(value: float) -> float | None:
-    """The value, or None where it is infinite or NaN (JSON knows neither)."""
+    """The value, or None where it is infinite or NaN, which JSON cannot represent."""
     return value if math.isfinite(value) else None

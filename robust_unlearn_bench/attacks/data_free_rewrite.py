@@ -1,4 +1,4 @@
-"""Rewrite every linear layer of the decoder blocks without looking at data."""
+"""Rewrite every linear layer of the decoder blocks as a function of its weights alone."""
 
 from __future__ import annotations
 
@@ -23,13 +23,17 @@ def rewrite_linears(
 
     Args:
         model: a causal language model.
-        context: probe text and progress.
-        new_weight: W [out, in] in the model's dtype → the new values, same shape, any float dtype.
-        what: word for the progress bar.
-        quantises: whether a perplexity explosion is flagged as a quantiser's.
+        context: text on which perplexity is measured, and progress bar.
+        new_weight: function of W [out, in], in the model's dtype, that gives the new values in the same shape and any
+            float dtype.
+        what: label of the progress bar.
+        quantises: whether the attack is a quantiser, whose report flags an explosion of perplexity.
 
     Returns:
-        Number of layers, mean ‖ΔW‖/‖W‖ per tensor class, perplexities, fallbacks, flags.
+        Number of layers, mean ‖ΔW‖/‖W‖ per tensor class, perplexities, fallbacks and flags.
+
+    Raises:
+        ModelError: the weights cannot be rewritten.
     """
     layers = decoder_linears(model)
     damage = Damage(model, probe(context), quantises=quantises)

@@ -1,4 +1,4 @@
-"""Perplexity on probe text before and after an attack, and what counts as an explosion."""
+"""Perplexity of a model, and the increase above which an attack has broken it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .blockwise import evaluating
 __all__ = ["EXPLODED", "exploded", "perplexity"]
 
 EXPLODED = 2.0
-"""A quantised or pruned model whose perplexity is more than this many times the original is broken, not attacked."""
+"""A quantised model whose perplexity exceeds the original by more than this factor counts as broken."""
 
 
 def perplexity(model: nn.Module, windows: Sequence[Tensor]) -> float:
-    """Perplexity: exp of the mean negative log-likelihood of every token after the first of its window.
+    """Perplexity, the exponential of the mean negative log-likelihood, over all tokens but the first of each window.
 
     Args:
         model: a causal language model.
         windows: token ids, each [length].
 
     Returns:
-        A number ≥ 1; infinity where it overflows, NaN where the model answers NaN.
+        At least 1; infinity on overflow, NaN where the model gives NaN.
     """
     device = next(model.parameters()).device
     total, count = 0.0, 0
@@ -40,5 +40,5 @@ def perplexity(model: nn.Module, windows: Sequence[Tensor]) -> float:
 
 
 def exploded(before: float, after: float) -> bool:
-    """Whether perplexity rose by more than `EXPLODED` times, or is no number any more."""
+    """Whether perplexity rose by more than the factor `EXPLODED`, or is NaN."""
     return not after <= EXPLODED * before

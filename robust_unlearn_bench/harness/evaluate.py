@@ -13,7 +13,7 @@ from ..errors import ConfigError, UnknownNameError
 from ..paths import installed_tasks_dir, tasks_dir
 from ..registry import BUILT_IN
 from ..suites import SUITES
-from .readable import refuse_unreadable
+from .readable import refuse_unreadable, with_adapter
 from .task_yaml import task_files, write_files
 
 __all__ = ["evaluate", "write_groups"]
@@ -137,6 +137,7 @@ def evaluate(
 
     tasks = [SUITES[name].clean_group if name in SUITES else name for name in tasks]
     arguments = simple_parse_args_string(model_args) if isinstance(model_args, str) else dict(model_args)
+    arguments = with_adapter(arguments)
     _refuse_unknown(arguments.get("dtype"), device)
     if out:
         _refuse_unwritable(out)

@@ -1,14 +1,40 @@
-"""Is the model that lm-eval is asked to load, or has loaded, whole?"""
+"""The model that lm-eval is asked to load, or has loaded: a whole checkpoint, or an adapter on one."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ..errors import MissingExtraError, ModelError
 from ..models.checkpoint import reading, require_complete
 
-__all__ = ["refuse_incomplete", "refuse_unreadable"]
+__all__ = ["refuse_incomplete", "refuse_unreadable", "with_adapter"]
+
+
+def with_adapter(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return lm-eval's model arguments with a PEFT adapter folder replaced by its base model and `peft=` the folder.
+
+    Args:
+        arguments: lm-eval's model arguments.
+
+    Raises:
+        MissingExtraError: the model is an adapter and peft is not installed.
+        ModelError: the folder names no base model.
+    """
+    name = arguments.get("pretrained")
+    config = Path(str(name)) / "adapter_config.json"
+    if "peft" in arguments or not config.is_file():
+        return dict(arguments)
+    if find_spec("peft") is None:
+        raise MissingExtraError("peft", "peft", f"adapter {name}")
+    base = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base:
+        raise ModelError(f"adapter {name} names no base model: add base_model_name_or_path to its adapter_config.json")
+    words = {"tokenizer": name} if (config.parent / "tokenizer_config.json").is_file() else {}
+    return {**arguments, "pretrained": base, "peft": name, **words}
 
 
 def refuse_unreadable(arguments: Mapping[str, Any]) -> None:

@@ -9,9 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import ConfigError, ModelError
+from ..errors import ConfigError, MissingExtraError, ModelError
 
-__all__ = ["Checkpoint", "load", "reading", "refuse_to_overwrite", "require_complete", "save", "write_cards"]
+__all__ = [
+    "Checkpoint",
+    "is_adapter",
+    "load",
+    "reading",
+    "refuse_to_overwrite",
+    "require_complete",
+    "save",
+    "write_cards",
+]
 
 
 class Checkpoint(NamedTuple):
@@ -22,25 +31,55 @@ class Checkpoint(NamedTuple):
 
 
 def load(path: str | Path, dtype: str = "auto", device: str = "cpu") -> Checkpoint:
-    """Load a model and its tokenizer.
+    """Load a model and its tokenizer; an adapter is merged into its base model.
 
     Args:
-        path: folder or hub name.
+        path: folder or hub name, of a checkpoint or of a PEFT adapter.
         dtype: "auto" for the checkpoint's own, or "float32", "bfloat16", ….
-        device: where the weights go.
+        device: device of the weights.
 
     Raises:
-        ModelError: there is no such checkpoint, none in safetensors, or it lacks tensors.
+        ModelError: there is no such checkpoint, none in safetensors, it lacks tensors, or it is an adapter of a kind that
+            cannot be merged.
+        MissingExtraError: `path` is an adapter and peft is not installed.
     """
     import transformers
     from packaging.version import Version
 
     key = "dtype" if Version(transformers.__version__) >= Version("4.56") else "torch_dtype"
-    with reading(path, "tokenizer of model"):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    with reading(path):
-        model = _whole(path, use_safetensors=True, **{key: dtype})
+    options = {"use_safetensors": True, key: dtype}
+    with reading(path), _no_bars():
+        model, words = _merged(path, **options) if is_adapter(path) else (_whole(path, **options), path)
+    with reading(words, "tokenizer of model"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(words, trust_remote_code=False)
     return Checkpoint(model.to(device).eval(), tokenizer)
+
+
+def is_adapter(path: str | Path) -> bool:
+    """Whether a folder or hub repository holds a PEFT adapter, that is, an `adapter_config.json`."""
+    from transformers.utils import find_adapter_config_file
+
+    return find_adapter_config_file(str(path)) is not None
+
+
+def _merged(path: str | Path, **options: Any) -> tuple[Any, str | Path]:
+    """Base model with the adapter's changes in its weights, and where its tokenizer is: with the adapter, else the base."""
+    from transformers.utils import cached_file
+
+    try:
+        from peft import PeftConfig, PeftModel
+    except ImportError as error:
+        raise MissingExtraError("peft", "peft", f"adapter {path}") from error
+    config = PeftConfig.from_pretrained(str(path))
+    if config.is_prompt_learning:
+        raise ModelError(f"{path} is an adapter of type {config.peft_type}, which cannot be merged: give a whole model")
+    cached_file(str(path), "adapter_model.safetensors")  # an OSError where there are only pickled weights
+    base = config.base_model_name_or_path
+    with reading(base, f"base of adapter {str(path)!r}, model"):
+        whole = _whole(base, revision=config.revision or "main", **options)
+    model = PeftModel.from_pretrained(whole, str(path)).merge_and_unload()
+    model.name_or_path = str(path)  # what a snapshot reads again
+    return model, path if (Path(path) / "tokenizer_config.json").is_file() else base
 
 
 def require_complete(path: str | Path, revision: str = "main") -> None:
@@ -77,12 +116,6 @@ def reading(path: str | Path, what: str = "model") -> Iterator[None]:
     """
     from safetensors import SafetensorError
 
-    folder = Path(path)
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
-        raise ModelError(
-            f"model {str(path)!r} is a PEFT adapter, not a model: merge it into its base model first, or run lm_eval "
-            f"with --model_args pretrained=BASE,peft={path}"
-        )
     try:
         yield
     except (OSError, ValueError, SafetensorError) as error:
@@ -139,8 +172,8 @@ def save(checkpoint: Checkpoint, out: Path, cards: Mapping[str, Any]) -> Path:
     """Write a checkpoint with JSON cards beside it, in a scratch folder that is renamed when complete.
 
     Args:
-        checkpoint: what to write.
-        out: the folder; replaced when it exists.
+        checkpoint: model and tokenizer to write.
+        out: the folder; replaced where it exists.
         cards: file name → content.
     """
     scratch = out.with_name(f".{out.name}.part")

@@ -1,4 +1,4 @@
-"""Where the weights are: decoder blocks and the linear layers in them, for any Hugging Face causal model."""
+"""The decoder blocks of a Hugging Face language model, their linear layers, and the role that each weight plays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 
-__all__ = ["Linear", "decoder_blocks", "decoder_linears", "linears", "other_matrices", "sparsity", "tensor_class"]
+__all__ = [
+    "Linear",
+    "decoder_block",
+    "decoder_blocks",
+    "decoder_linears",
+    "linears",
+    "other_matrices",
+    "sparsity",
+    "tensor_class",
+    "tensor_kind",
+]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -22,7 +32,7 @@ class Linear:
     Attributes:
         name: dotted path in the model.
         module: `nn.Linear`, or GPT-2's `Conv1D`, which stores W transposed.
-        transposed: whether the stored weight is [in, out].
+        transposed: whether the stored weight is [in, out] rather than [out, in].
     """
 
     name: str
@@ -31,41 +41,70 @@ class Linear:
 
     @property
     def weight(self) -> Tensor:
-        """W, [out, in], a view of the stored tensor."""
+        """W [out, in], a view of the stored tensor."""
         stored = cast(Tensor, self.module.weight).detach()
         return stored.T if self.transposed else stored
 
     def write(self, weight: Tensor) -> None:
-        """Copy [out, in] values into the stored tensor, rounding to its dtype."""
+        """Copy values [out, in] into the stored tensor, rounding them to its dtype."""
         self.weight.copy_(weight)
 
 
 def decoder_blocks(model: Any) -> tuple[str, nn.ModuleList]:
-    """Path and list of the decoder blocks: of all module lists in the model, the one with the most parameters.
+    """Dotted path and list of the decoder blocks: the module list with the most parameters beside the text embedding.
 
-    Embeddings, final norm and output head lie outside; a vision tower or a list of experts is smaller.
+    "Beside" is the smallest module that holds both the embedding of text tokens and a module list with parameters. A
+    vision tower of a multimodal model is therefore not taken for the decoder, however large it is, and neither is a list
+    of experts inside a block. Embeddings, final norm and output head are outside the blocks.
 
     Raises:
-        ModelError: this is no torch model in this process, or it has no such list.
+        ModelError: the model is no torch model in this process, or has no such list.
     """
     if not isinstance(model, nn.Module):
         raise ModelError(
             f"weights of {type(model).__name__} cannot be reached: an attack needs a torch model in this process; "
             "write an attacked checkpoint with `rub attack … --out DIR` and load that instead"
         )
-    best, blocks, size = "", None, 0
-    for name, module in model.named_modules():
-        if isinstance(module, nn.ModuleList):
-            numel = sum(p.numel() for p in module.parameters())
-            if numel > size:
-                best, blocks, size = name, module, numel
-    if blocks is None:
-        raise ModelError(f"{type(model).__name__} has no list of decoder blocks: weight attacks need a transformer")
-    return best, blocks
+    for path, module in _around_the_embedding(model):
+        lists = {name: _size(found) for name, found in module.named_modules() if isinstance(found, nn.ModuleList)}
+        if any(lists.values()):
+            name = max(lists, key=lambda name: lists[name])
+            return f"{path}.{name}".strip("."), cast(nn.ModuleList, module.get_submodule(name))
+    raise ModelError(f"{type(model).__name__} has no list of decoder blocks: give a transformer language model")
+
+
+def _around_the_embedding(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The modules that hold the embedding of text tokens, with their paths, from the smallest to the whole model."""
+    embedding = cast(Any, model).get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
+    path = next((name for name, module in model.named_modules() if module is embedding), "")
+    while path:
+        path = path.rpartition(".")[0]
+        yield path, model.get_submodule(path)
+
+
+def _size(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def decoder_block(model: nn.Module, number: int) -> nn.Module:
+    """Decoder block number `number`, from 0.
+
+    Raises:
+        ModelError: the model has no such block.
+    """
+    blocks = decoder_blocks(model)[1]
+    if not 0 <= number < len(blocks):
+        raise ModelError(f"this model has no decoder layer {number}: choose one from 0 to {len(blocks) - 1}")
+    return blocks[number]
 
 
 def linears(block: nn.Module, prefix: str) -> list[Linear]:
-    """Linear layers of one block, in definition order."""
+    """Linear layers of one block, in the order of their definition.
+
+    Args:
+        block: a decoder block.
+        prefix: dotted path of the block in the model.
+    """
     found = []
     for name, module in block.named_modules():
         if isinstance(module, nn.Linear):
@@ -76,10 +115,10 @@ def linears(block: nn.Module, prefix: str) -> list[Linear]:
 
 
 def decoder_linears(model: Any) -> list[Linear]:
-    """Every linear layer of the decoder blocks, checked to be what a weight attack can work on.
+    """Every linear layer of the decoder blocks, after a check that an attack can change its weights.
 
     Raises:
-        ModelError: no linear layer; quantised or offloaded weights; NaN or infinite weights.
+        ModelError: the blocks hold no linear layer, or one whose weights are quantised, offloaded, NaN or infinite.
     """
     found = list(_all(model))
     if not found:
@@ -107,7 +146,7 @@ def _check(name: str, weight: Tensor) -> None:
 
 
 def other_matrices(model: Any) -> list[str]:
-    """Weights of the decoder blocks with two or more dimensions that no linear layer owns (fused experts, convolutions)."""
+    """Names of weights with two or more dimensions that belong to no linear layer (fused experts, convolutions)."""
     path, blocks = decoder_blocks(model)
     owned = {id(linear.module.weight) for linear in _all(model)}
     return [f"{path}.{name}" for name, p in blocks.named_parameters() if p.dim() > 1 and id(p) not in owned]
@@ -120,5 +159,21 @@ def sparsity(model: Any) -> float:
 
 
 def tensor_class(name: str) -> str:
-    """A layer's role, its indices removed: "model.layers.3.mlp.down_proj" → "mlp.down_proj"."""
+    """Place of a layer in its block, the same in all blocks: "model.layers.3.mlp.down_proj" → "mlp.down_proj"."""
     return re.sub(r"^.*?\.\d+\.", "", name)
+
+
+_KINDS = {
+    "norm": ("norm", "ln_", "layernorm"),
+    "head": ("lm_head", "embed_out"),
+    "embedding": ("embed", "wte", "wpe"),
+    "attention": ("attn", "attention"),
+    "mlp": ("mlp", "fc1", "fc2", "feed_forward"),
+}
+"""Kind of tensor → parts of its name; the first kind that fits counts."""
+
+
+def tensor_kind(name: str) -> str:
+    """Kind of a weight by its name: "norm", "head", "embedding", "attention", "mlp", or "other"."""
+    lowered = name.lower()
+    return next((kind for kind, marks in _KINDS.items() if any(mark in lowered for mark in marks)), "other")

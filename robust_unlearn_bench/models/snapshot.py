@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import AttackError, UnknownNameError
 from ..paths import cache_dir
+from .decoder import tensor_kind
 from .weights import fingerprint, out_of_memory, raw_bytes, tensors
 
 __all__ = ["Keep", "Snapshot", "check_keep"]
@@ -77,10 +78,10 @@ class Snapshot:
         model.train(self._flags.training)
 
     def change(self, model: nn.Module) -> dict[str, float]:
-        """Relative change ‖W − W₀‖ / ‖W₀‖ since the snapshot, for each class of tensor.
+        """Relative change ‖W − W₀‖ / ‖W₀‖ since the snapshot, for each kind of tensor.
 
         Returns:
-            Class ("embedding", "attention", "mlp", "norm", "head", "other", "all") → relative L2 change.
+            Kind ("embedding", "attention", "mlp", "norm", "head", "other", "all") → relative L2 change.
         """
         originals = self._originals()
         moved: dict[str, float] = {}
@@ -89,7 +90,7 @@ class Snapshot:
             old = originals[name].float()
             difference = float((parameter.detach().to("cpu", torch.float32) - old).square().sum(dtype=torch.float64))
             norm = float(old.square().sum(dtype=torch.float64))
-            for key in (_tensor_class(name), "all"):
+            for key in (tensor_kind(name), "all"):
                 moved[key] = moved.get(key, 0.0) + difference
                 size[key] = size.get(key, 0.0) + norm
         return {key: (moved[key] / size[key]) ** 0.5 if size[key] else 0.0 for key in sorted(moved)}
@@ -164,17 +165,3 @@ _KEPT: Mapping[Keep, Callable[[nn.Module], Originals]] = {"cpu": _in_memory, "di
 
 def _gigabytes(model: nn.Module) -> str:
     return f"{sum(tensor.nbytes for _, tensor in tensors(model)) / 1e9:.2f} GB"
-
-
-_CLASSES = {
-    "norm": ("norm", "ln_", "layernorm"),
-    "head": ("lm_head", "embed_out"),
-    "embedding": ("embed", "wte", "wpe"),
-    "attention": ("attn", "attention"),
-    "mlp": ("mlp", "fc1", "fc2", "feed_forward"),
-}
-
-
-def _tensor_class(name: str) -> str:
-    lowered = name.lower()
-    return next((kind for kind, marks in _CLASSES.items() if any(mark in lowered for mark in marks)), "other")

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..errors import ModelError
+from ..models.decoder import decoder_block
 from ..objectives.objective import BatchLike
 
-__all__ = ["Count", "ModelView", "decoder_layer", "decoder_layers", "without_dropout"]
+__all__ = ["Count", "ModelView", "without_dropout"]
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class ModelView:
                 return (output[0] + by.to(output[0].dtype), *output[1:])
             return output + by.to(output.dtype)
 
-        self._placed.append(decoder_layer(self.model, layer).register_forward_hook(add))
+        self._placed.append(decoder_block(self.model, layer).register_forward_hook(add))
 
     def logits(self, batch: BatchLike) -> Tensor:
         """[batch, seq, vocab], in the dtype that the model computes in."""
@@ -102,7 +102,7 @@ class ModelView:
             if not sharded:
                 raise _Caught
 
-        handle = decoder_layer(self.model, layer).register_forward_hook(catch)
+        handle = decoder_block(self.model, layer).register_forward_hook(catch)
         try:
             with self.compute():
                 self.model(input_ids=batch.input_ids, use_cache=False)
@@ -115,26 +115,6 @@ class ModelView:
 
 class _Caught(Exception):
     """The wanted layer has answered."""
-
-
-def decoder_layers(model: nn.Module) -> list[nn.Module]:
-    """The decoder layers, first to last: the list of modules that holds most parameters; [] where there is none."""
-    stacks = [list(module) for module in model.modules() if isinstance(module, nn.ModuleList)]
-    return max(stacks, key=lambda stack: sum(p.numel() for layer in stack for p in layer.parameters()), default=[])
-
-
-def decoder_layer(model: nn.Module, layer: int) -> nn.Module:
-    """Decoder layer number `layer`, from 0.
-
-    Raises:
-        ModelError: the model has no such layer.
-    """
-    stack = decoder_layers(model)
-    if not stack:
-        raise ModelError("this model has no stack of decoder layers: choose an objective that does not look inside")
-    if not 0 <= layer < len(stack):
-        raise ModelError(f"this model has no decoder layer {layer}: choose one from 0 to {len(stack) - 1}")
-    return stack[layer]
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError
-from .model_view import decoder_layers
+from ..models.decoder import decoder_blocks
 
 __all__ = ["ALONE", "Ranks", "join", "leave", "spread", "whole"]
 
@@ -101,7 +101,7 @@ def spread(model: nn.Module, ranks: Ranks) -> None:
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(torch.device(ranks.device).type, (ranks.world,))
-    for layer in decoder_layers(model):
+    for layer in decoder_blocks(model)[1]:
         fully_shard(layer, mesh=mesh, reshard_after_forward=True)
     fully_shard(model, mesh=mesh, reshard_after_forward=True)
 

@@ -4,10 +4,12 @@ import json
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from robust_unlearn_bench.attacks.quantise.grid import distinct_values
 from robust_unlearn_bench.errors import AttackError, ConfigError, ModelError
 from robust_unlearn_bench.harness.attacked_checkpoint import CARD, attack_checkpoint
+from robust_unlearn_bench.models.decoder import decoder_linears
 from robust_unlearn_bench.models.weights import fingerprint
 
 
@@ -63,3 +65,24 @@ def test_no_memory_is_one_sentence_and_leaves_no_folder_behind(saved, tmp_path, 
     with pytest.raises(AttackError, match="attack rtn4 ran out of memory: load the weights in bf16"):
         attack_checkpoint("rtn4", str(saved), tmp_path / "attacked")
     assert not (tmp_path / "attacked").exists()
+
+
+def test_an_attacked_adapter_is_the_attacked_merged_model(saved, tmp_path):
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(
+        r=2, target_modules=["q_proj", "down_proj"], task_type="CAUSAL_LM", init_lora_weights=False
+    )
+    adapter = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(saved), config)
+    adapter.save_pretrained(tmp_path / "adapter")
+    whole = adapter.merge_and_unload()
+    whole.save_pretrained(tmp_path / "whole")
+    AutoTokenizer.from_pretrained(saved).save_pretrained(tmp_path / "whole")
+    first, second = (
+        AutoModelForCausalLM.from_pretrained(
+            attack_checkpoint("gptq4(group_size=16)", str(tmp_path / name), tmp_path / f"attacked_{name}")
+        )
+        for name in ("adapter", "whole")
+    )
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    for layer in decoder_linears(first):
+        assert distinct_values(layer.weight, 16) <= 16

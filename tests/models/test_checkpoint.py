@@ -49,7 +49,7 @@ def empty(folder: Path) -> None:
 
 def adapter(folder: Path) -> None:
     empty(folder)
-    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": "base"}))
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": "no/such"}))
 
 
 def without_tokenizer(folder: Path) -> None:
@@ -75,7 +75,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "unknown architecture": (configure(model_type="nosuch"), r"cannot be loaded \(.*nosuch"),
     "no tokenizer": (without_tokenizer, r"^tokenizer of model .* cannot be loaded \("),
     "empty": (empty, r"cannot be loaded \("),
-    "adapter": (adapter, r"is a PEFT adapter, not a model: merge it"),
+    "adapter": (adapter, r"model 'no/such' cannot be loaded \("),
 }
 
 

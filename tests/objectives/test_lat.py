@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from robust_unlearn_bench.models.decoder import decoder_block
 from robust_unlearn_bench.objectives import OBJECTIVES
 from robust_unlearn_bench.objectives.lat import adversary, within
 from robust_unlearn_bench.objectives.masking import mean_scored, token_logprobs
@@ -17,7 +18,7 @@ from robust_unlearn_bench.training.batching import Batches
 from robust_unlearn_bench.training.encoding import encode
 from robust_unlearn_bench.training.finetune import recomputing
 from robust_unlearn_bench.training.loop import StepClosures, Term
-from robust_unlearn_bench.training.model_view import Count, ModelView, decoder_layer
+from robust_unlearn_bench.training.model_view import Count, ModelView
 
 
 @pytest.fixture
@@ -56,8 +57,8 @@ def test_a_shift_is_added_to_the_output_of_its_layer(model: Any, batch: Any) -> 
         torch.testing.assert_close(doubled, view.logits(batch), rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(view.shifted(0, by).hidden(batch, 0), states + by)
         assert not torch.allclose(view.shifted(0, by).logits(batch), view.logits(batch))
-    assert not decoder_layer(model, 0)._forward_hooks
-    assert not decoder_layer(model, 1)._forward_hooks
+    assert not decoder_block(model, 0)._forward_hooks
+    assert not decoder_block(model, 1)._forward_hooks
 
 
 def test_projection_shortens_what_is_too_long_and_leaves_the_rest() -> None:
@@ -116,7 +117,7 @@ def test_recomputed_layers_meet_the_shift_again(model: Any, batch: Any) -> None:
     with recomputing(model):
         torch.testing.assert_close(gradients(model, objective.loss(batch, view, None)), plain)
         cross_entropy(view, batch)
-    assert not decoder_layer(model, 0)._forward_hooks
+    assert not decoder_block(model, 0)._forward_hooks
 
 
 def test_without_gradients_the_adversary_still_works(model: Any, batch: Any) -> None:

@@ -22,15 +22,15 @@ __all__ = ["Noise"]
 class Noise(AttackDefaults):
     """w ← w + (percent/100) · std(W) · z, z ~ N(0, 1), for every parameter tensor W of the model.
 
-    Tensors whose entries are all equal (fresh norms, zero biases) have no spread and stay as they are; a tied embedding
-    moves once. Every tensor has its own generator, seeded by (seed, name), so that a value does not depend on the
-    device, on the order of tensors or on other tensors. Report the mean of three seeds.
+    Tensors whose entries are all equal (fresh norms, zero biases) have no spread and are not changed; a tied embedding
+    receives noise once. Every tensor has its own generator, seeded by (seed, name), so that its noise does not depend on
+    the device, on the order of tensors or on other tensors.
 
     Attributes:
-        percent: noise level in percent of each tensor's standard deviation.
+        percent: standard deviation of the noise in percent of the tensor's own.
         seed: seed of the noise.
 
-    Source: none in particular; the isotropic control for directed attacks.
+    Source: none; an isotropic control for directed attacks. Report the mean of three seeds.
     Departs: none.
     Cost: no passes; one tensor in fp32 beyond the model.
     """
@@ -41,7 +41,11 @@ class Noise(AttackDefaults):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raise a ConfigError where there would be no noise."""
+        """Refuse a noise level below one percent.
+
+        Raises:
+            ConfigError: naming the value.
+        """
         if self.percent < 1:
             raise ConfigError(f"noise percent={self.percent} is not possible: give at least 1")
 
@@ -49,12 +53,12 @@ class Noise(AttackDefaults):
         """Add the noise in place.
 
         Returns:
-            Mean ‖ΔW‖/‖W‖ per tensor class, perplexities.
+            Mean ‖ΔW‖/‖W‖ per tensor class, perplexities and flags.
 
         Raises:
             ModelError: the weights are quantised, offloaded or not finite.
         """
-        decoder_linears(model)  # refuses what cannot be attacked
+        decoder_linears(model)  # for its checks of the weights
         damage = Damage(model, probe(context), quantises=False)
         parameters = dict(model.named_parameters())
         with torch.no_grad():

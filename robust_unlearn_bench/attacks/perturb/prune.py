@@ -28,10 +28,10 @@ def wanda_pruned(weight: Tensor, norms: Tensor, fraction: float) -> Tensor:
     Args:
         weight: W [rows, columns].
         norms: ‖X_j‖₂ over the calibration tokens, [columns].
-        fraction: in [0, 1].
+        fraction: fraction of the weights of a row to remove, in [0, 1].
 
     Returns:
-        The pruned copy.
+        Pruned copy of W.
 
     Source: Sun et al. 2024 (arXiv 2306.11695), equation (1), compared per output row.
     """
@@ -42,6 +42,13 @@ def wanda_pruned(weight: Tensor, norms: Tensor, fraction: float) -> Tensor:
 
 def magnitude_pruned(weight: Tensor, fraction: float) -> Tensor:
     """Zero the ⌊fraction · entries⌋ weights of the matrix with the smallest |W_ij|.
+
+    Args:
+        weight: W [rows, columns].
+        fraction: fraction of the weights to remove, in [0, 1].
+
+    Returns:
+        Pruned copy of W.
 
     Source: the magnitude baseline of Sun et al. 2024 (arXiv 2306.11695), compared within a layer.
     """
@@ -64,14 +71,14 @@ class Prune(AttackDefaults):
     |W_ij|.
 
     Attributes:
-        percent: weights to remove, in percent.
-        method: `wanda`, or `magnitude`, which needs no data.
+        percent: percentage of the weights to remove.
+        method: "wanda", or "magnitude", which needs no data.
         samples: number of calibration windows (see Data).
-        length: tokens of a window, at most the model's own.
-        calibration: which text; `retain` means the general text where the task belongs to no suite.
+        length: number of tokens in a window, at most the model's own.
+        calibration: calibration text; "retain" means the general text where the task belongs to no suite.
         seed: seed of the draw of windows.
 
-    Source: Sun et al. 2024 (arXiv 2306.11695).
+    Source: Sun et al. 2024 (arXiv 2306.11695); the activations of a block are taken before any of its layers is pruned.
     Departs: none.
     Cost: Wanda 2 F, and beyond the model one window's activations of a block, one layer and its sort order; magnitude
         no passes, and one layer and its sort order.
@@ -106,11 +113,11 @@ class Prune(AttackDefaults):
         """Prune the model in place.
 
         Returns:
-            Sparsity of the decoder's linear layers, mean ‖ΔW‖/‖W‖ per tensor class, calibration text, perplexities,
-            fallbacks.
+            Sparsity of the decoder's linear layers, number of layers, mean ‖ΔW‖/‖W‖ per tensor class, calibration text,
+            perplexities, fallbacks and flags.
 
         Raises:
-            DataError: no calibration text, or it holds forget passages.
+            DataError: there is no calibration text, or it contains forget passages.
             ModelError: the weights cannot be pruned.
         """
         fraction, what = self.percent / 100, f"prune{self.percent}"

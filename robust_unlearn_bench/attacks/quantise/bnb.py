@@ -29,13 +29,25 @@ class _FourBit(AttackDefaults):
     double_quant: bool = False
 
     def __post_init__(self) -> None:
-        """Raise a ConfigError where bitsandbytes knows no such block size."""
+        """Refuse a block size that bitsandbytes does not support.
+
+        Raises:
+            ConfigError: naming the supported sizes.
+        """
         if self.block_size not in BLOCK_SIZES:
             known = ", ".join(map(str, BLOCK_SIZES))
             raise ConfigError(f"{self.name} block_size={self.block_size} is not possible: choose one of {known}")
 
     def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
-        """Quantise the model in place; see `RTN.apply` for what is returned."""
+        """Quantise the model in place.
+
+        Returns:
+            As `RTN.apply`, and the version of bitsandbytes.
+
+        Raises:
+            MissingExtraError: bitsandbytes is not installed.
+            ModelError: the weights cannot be quantised.
+        """
         functional, size = _functional(self.name), self.block_size
         distinct = [1]
 
@@ -66,12 +78,11 @@ class BnbFP4(_FourBit):
     .25 in place of .09 on rows of 672); the attack hands weights over flat, as CUDA does, and is not affected.
 
     Attributes:
-        block_size: consecutive weights (row-major) that share a scale.
+        block_size: number of consecutive weights (row-major) that share a scale.
         double_quant: whether the scales are themselves quantised to 8 bits.
 
-    Source: Dettmers et al. 2023 (arXiv 2305.14314); bitsandbytes `quantize_4bit`, as
-        `BitsAndBytesConfig(load_in_4bit=True)` loads a model.
-    Departs: none; embeddings, norms and head stay as they are there too.
+    Source: Dettmers et al. 2023 (arXiv 2305.14314); bitsandbytes `quantize_4bit`, as `BitsAndBytesConfig(load_in_4bit=True)` loads a model.
+    Departs: none; embeddings, norms and head are not quantised there either.
     Cost: no passes; one layer in fp32 beyond the model.
     """
 
@@ -84,7 +95,7 @@ class BnbNF4(_FourBit):
     """QLoRA's NF4: as `bnb_fp4`, with 16 values at the quantiles of a normal distribution.
 
     Attributes:
-        block_size: consecutive weights (row-major) that share a scale.
+        block_size: number of consecutive weights (row-major) that share a scale.
         double_quant: whether the scales are themselves quantised to 8 bits.
 
     Source: Dettmers et al. 2023 (arXiv 2305.14314); bitsandbytes `quantize_4bit`.
@@ -103,14 +114,22 @@ class BnbInt8(AttackDefaults):
     Source: Dettmers et al. 2022 (arXiv 2208.07339); bitsandbytes `int8_vectorwise_quant` on fp16 weights, as in
         `Linear8bitLt`.
     Departs: weights only. LLM.int8 also rounds activations to 8 bits at run time, except outlier features (|x| ≥ 6),
-        which it multiplies in fp16 with these same dequantised weights; activations here stay in the model's dtype.
+        which it multiplies in fp16 with the same dequantised weights; activations here keep the model's dtype.
     Cost: no passes; one layer in fp32 beyond the model.
     """
 
     name: ClassVar[str] = "bnb_int8"
 
     def apply(self, model: Any, context: AttackContext) -> dict[str, Any]:
-        """Quantise the model in place; see `RTN.apply` for what is returned."""
+        """Quantise the model in place.
+
+        Returns:
+            As `RTN.apply`, and the version of bitsandbytes.
+
+        Raises:
+            MissingExtraError: bitsandbytes is not installed.
+            ModelError: the weights cannot be quantised.
+        """
         functional = _functional(self.name)
         distinct = [1]
 
@@ -132,7 +151,7 @@ def _blocks(weight: Tensor, size: int) -> list[Tensor]:
 
 
 def _functional(attack: str) -> Any:
-    """The functional module of bitsandbytes, looked up when an attack runs."""
+    """The functional module of bitsandbytes, imported only when an attack needs it."""
     try:
         import bitsandbytes.functional as functional
     except ImportError as error:

@@ -28,7 +28,7 @@ __all__ = ["GPTQ", "quantise"]
 BACKENDS = ("builtin", "llmcompressor", "gptqmodel")
 
 ROWS = 256
-"""Rows of a weight whose errors are computed at a time."""
+"""Number of rows of a weight whose errors are computed at a time."""
 
 
 def quantise(weight: Tensor, factor: Factor, grid: Grid, *, block: int = 128, static_groups: bool = False) -> Tensor:
@@ -39,41 +39,41 @@ def quantise(weight: Tensor, factor: Factor, grid: Grid, *, block: int = 128, st
         e_j = (w_j − q(w_j)) / U_jj,    w_k ← w_k − e_j · U_jk  for all k > j
 
     Corrections inside a block of columns are gathered when a column's turn comes; those to later blocks are one matrix
-    product for each block. The block size changes nothing but speed.
+    product for each block. The size of a block affects speed only.
 
     Args:
         weight: W [rows, columns].
-        factor: of the Hessian of the layer's inputs; where there is none, W is rounded to nearest.
-        grid: bits, group size, symmetry.
-        block: columns of a lazily updated block.
-        static_groups: steps of all groups from W itself, by original column; else each group's step is taken when its
-            first column's turn comes, from the columns as corrected so far.
+        factor: factor of the Hessian of the layer's inputs; where it has no U, W is rounded to nearest.
+        grid: number of bits, group size and symmetry.
+        block: number of columns after which corrections are applied to all later columns.
+        static_groups: whether the steps of all groups are taken from W itself, by original column. Otherwise the step of
+            a group is taken when the turn of its first column comes, from the columns as corrected so far.
 
     Returns:
         Ŵ [rows, columns], dequantised, in the factor's dtype.
 
     Source: Frantar et al. 2023 (arXiv 2210.17323), algorithm 1; group steps as in AutoGPTQ.
     """
-    if factor.lower is None:
+    if factor.upper is None:
         return grid.round(weight)
-    lower, order = factor.lower, factor.order
+    upper, order = factor.upper, factor.order
     group = grid.group(weight.shape[1])
-    columns = weight.T[order].to(lower.dtype, memory_format=torch.contiguous_format)
-    fixed = [grid.fit(part) for part in torch.split(weight.T.to(lower.dtype), group)] if static_groups else None
+    columns = weight.T[order].to(upper.dtype, memory_format=torch.contiguous_format)
+    fixed = [grid.fit(part) for part in torch.split(weight.T.to(upper.dtype), group)] if static_groups else None
     edges = sorted({*range(0, len(columns), block), *range(0, len(columns), group), len(columns)})
     for start, end in pairwise(edges):
         if start % group == 0:
             scale = grid.fit(columns[start : start + group])
-        local = lower[start:end, start:end].T.contiguous()
+        local = upper[start:end, start:end].contiguous()
         inverse = 1 / local.diagonal()
         errors = torch.empty_like(columns[start:end])
         for j in range(end - start):
             column = torch.addmv(columns[start + j], errors[:j].T, local[:j, j], alpha=-1)
             if fixed is not None:
                 scale = fixed[int(order[start + j]) // group]
-            columns[start + j] = scale.snap(column)  # nobody reads the original again
+            columns[start + j] = scale.snap(column)
             torch.mul(column.sub_(columns[start + j]), inverse[j], out=errors[j])
-        columns[end:].addmm_(lower[end:, start:end], errors, alpha=-1)
+        columns[end:].addmm_(upper[start:end, end:].T, errors, alpha=-1)
     in_place = bool((order.diff() > 0).all())
     return (columns if in_place else columns[order.argsort()]).T
 
@@ -94,22 +94,21 @@ class GPTQ(AttackDefaults):
     blocks besides are refused, not calibrated wrongly.
 
     Attributes:
-        bits: 2 to 8.
-        group_size: columns that share a step; −1 for the whole row. A row no longer than this is one group; where it does
-            not divide the row, the last group is shorter.
+        bits: number of bits, 2 to 8.
+        group_size: number of columns that share a step; −1 for the whole row. A row that is not longer is one group;
+            where the size does not divide the row, the last group is shorter.
         symmetric: whether the grid is symmetric around zero.
-        act_order: quantise columns in decreasing order of the Hessian's diagonal (desc_act).
-        damp: λ as a fraction of the mean diagonal of H.
-        block: columns of a lazily updated block; changes speed only.
-        static_groups: steps from the weights before any correction, by original column; otherwise when a group's turn
-            comes.
-        true_sequential: calibrate each stage of a block on the stages before it already quantised (o after q, k, v; down
+        act_order: whether columns are quantised in decreasing order of the Hessian's diagonal (desc_act).
+        damp: damping as a fraction of the mean diagonal of the Hessian.
+        block: number of columns after which corrections are applied to all later columns; affects speed only.
+        static_groups: whether steps are taken from the weights before any correction, by original column.
+        true_sequential: whether each stage of a block is calibrated on inputs from the quantised stages before it (o after q, k, v; down
             after gate, up).
         samples: number of calibration windows (see Data).
-        length: tokens of a window, at most the model's own.
-        calibration: which text; `retain` means the general text where the task belongs to no suite.
+        length: number of tokens in a window, at most the model's own.
+        calibration: calibration text; "retain" means the general text where the task belongs to no suite.
         seed: seed of the draw of windows.
-        backend: whose implementation; the protocol's is `builtin`, `llmcompressor` and `gptqmodel` are cross-checks.
+        backend: implementation; "builtin" is the protocol's, the others serve as cross-checks.
 
     Source: Frantar et al. 2023 (arXiv 2210.17323); defaults and group steps as in AutoGPTQ. On the same Hessian, the
         solver and auto-gptq 0.7.1's own `GPTQ.fasterquant` agree on 98.9 to 100 % of the weights (float ties tip the rest
@@ -167,7 +166,7 @@ class GPTQ(AttackDefaults):
 
         Returns:
             Mean relative output error ‖ΔW X‖/‖W X‖ on the calibration text per tensor class, for GPTQ and for rounding to
-            nearest; effective bits; calibration text; perplexities; fallbacks.
+            nearest; number of layers; effective bits; calibration text; perplexities; fallbacks; flags.
 
         Raises:
             DataError: no calibration text, or it holds forget passages.
@@ -206,25 +205,25 @@ class GPTQ(AttackDefaults):
         }
 
     def _rewrite(self, layer: Linear, hessian: Hessian, grid: Grid, damage: Damage) -> int:
-        """Quantise one layer and note its errors; returns the most distinct values of a row in a group."""
+        """Quantise one layer, record its errors, and return the largest number of distinct values of a row in a group."""
         weight = layer.weight.clone()
         factor = hessian.factor(self.damp, self.act_order)
         layer.write(quantise(weight, factor, grid, block=self.block, static_groups=self.static_groups))
         if factor.dead:
             damage.fall_back("dead_columns", layer.name, factor.dead)
-        if factor.lower is None:
+        if factor.upper is None:
             damage.fall_back("hessian_not_positive_definite_rounded_to_nearest", layer.name)
         elif factor.damp > self.damp:
             damage.fall_back("damping_raised", layer.name, factor.damp)
         self._note_errors(layer, weight, hessian, grid, damage)
-        by_order = self.act_order and not self.static_groups and factor.lower is not None
+        by_order = self.act_order and not self.static_groups and factor.upper is not None
         grouped = layer.weight[:, factor.order] if by_order else layer.weight
         distinct = distinct_values(grouped, grid.group(weight.shape[1]))
         assert distinct <= 2**self.bits, f"{layer.name} has {distinct} values in a group"
         return distinct
 
     def _note_errors(self, layer: Linear, before: Tensor, hessian: Hessian, grid: Grid, damage: Damage) -> None:
-        """Relative output errors of the layer as it is now, and of rounding to nearest; some rows at a time."""
+        """Record the relative output errors of the layer and of rounding to nearest, computed `ROWS` rows at a time."""
         size = ours = nearest = 0.0
         for old, new in zip(torch.split(before, ROWS), torch.split(layer.weight, ROWS), strict=True):
             weight = old.float()
@@ -236,7 +235,7 @@ class GPTQ(AttackDefaults):
                 damage.note(layer.name, **{key: math.sqrt(max(0.0, error) / size)})
 
     def _with_backend(self, model: Any, tokenizer: Any, text: Calibration, damage: Damage) -> dict[str, Any]:
-        """Have another package quantise a copy of the checkpoint, and write its dequantised weights into the model."""
+        """Let another package quantise a copy of the checkpoint, and write the dequantised weights into the model."""
         require_whole_groups(model, self.group_size)
         with TemporaryDirectory() as folder:
             model.save_pretrained(folder)

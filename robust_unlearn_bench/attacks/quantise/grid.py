@@ -29,25 +29,31 @@ __all__ = ["Grid", "Scale", "distinct_values"]
 
 
 class Scale(NamedTuple):
-    """Step and level range of one group, each [rows]."""
+    """Grid of one group of columns.
+
+    Attributes:
+        step: distance between neighbouring values, [rows].
+        low: smallest level, a whole number, [rows].
+        high: largest level, a whole number, [rows].
+    """
 
     step: Tensor
     low: Tensor
     high: Tensor
 
     def snap(self, values: Tensor) -> Tensor:
-        """Nearest grid value of each entry; `values` is [..., rows]."""
+        """Nearest grid value of each entry of `values` [..., rows]."""
         return (values / self.step).round_().clamp_(self.low, self.high).mul_(self.step)
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """How many levels, how many columns share a step, and whether zero is the middle.
+    """Number of levels, and the choice of steps.
 
     Attributes:
-        bits: 2 to 8.
-        group_size: columns that share a step; −1 for the whole row.
-        symmetric: step from max|w|, else from the range.
+        bits: number of bits, 2 to 8.
+        group_size: number of columns that share a step; −1 for the whole row.
+        symmetric: whether the step is taken from max|w| rather than from max − min.
     """
 
     bits: int
@@ -61,14 +67,14 @@ class Grid:
             raise ConfigError(f"group_size={self.group_size} is not possible: give columns per group, or -1 for a row")
 
     def group(self, columns: int) -> int:
-        """Columns a group has in a row of that length."""
+        """Number of columns in a group, for rows of `columns` entries."""
         return columns if self.group_size == -1 else min(self.group_size, columns)
 
     def fit(self, values: Tensor) -> Scale:
         """Scale of one group.
 
         Args:
-            values: [columns of the group, rows], fp32.
+            values: weights of the group, [columns, rows], fp32.
         """
         levels = 2**self.bits - 1
         if self.symmetric:
@@ -83,17 +89,17 @@ class Grid:
         return Scale(step, low, low + levels)
 
     def round(self, weight: Tensor) -> Tensor:
-        """Round to nearest (RTN), [rows, columns] → the same shape, fp32."""
+        """Round to nearest (RTN): `weight` [rows, columns] to grid values of the same shape in fp32."""
         columns = weight.float().T
         return torch.cat([self.fit(part).snap(part) for part in torch.split(columns, self.group(len(columns)))]).T
 
 
 def distinct_values(weight: Tensor, group: int) -> int:
-    """Most distinct values that any row has within any group of consecutive columns.
+    """Largest number of distinct values that any row has within any group of consecutive columns.
 
     Args:
-        weight: [rows, columns].
-        group: columns per group.
+        weight: W [rows, columns].
+        group: number of columns in a group.
     """
     most = 0
     for part in torch.split(weight, group, dim=1):

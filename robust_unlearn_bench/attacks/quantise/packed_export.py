@@ -1,4 +1,4 @@
-"""Packed GPTQ checkpoints: what vLLM, gptqmodel and transformers load, instead of dequantised floats."""
+"""Packed GPTQ checkpoints, which vLLM, gptqmodel and transformers load, in place of dequantised floats."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["export_packed", "require_gptq"]
 
 
 def require_gptq(step: Attack) -> GPTQ:
-    """The last step of an attack, if it can be packed.
+    """The last step of an attack as a GPTQ that can be packed.
 
     Raises:
-        ConfigError: it is no GPTQ, or of a number of bits that the format does not have.
+        ConfigError: the step is not a GPTQ, or has a number of bits that the format does not support.
     """
     if not isinstance(step, GPTQ):
         raise ConfigError(f"attack {step.name} cannot be packed: the gptq format holds attacks that end with gptq4")
@@ -32,21 +32,21 @@ def require_gptq(step: Attack) -> GPTQ:
 def export_packed(checkpoint: Checkpoint, out: Path, attack: GPTQ, context: AttackContext) -> dict[str, Any]:
     """Quantise a float model with gptqmodel on the attack's own calibration text, and write it packed.
 
-    The weights are gptqmodel's, not bit for bit those of the built-in attack: steps are fp16, and sums run in another
-    order; output errors agree within 3 % (see docs/attacks.md).
+    The weights are gptqmodel's, not bit for bit those of the built-in attack: steps are fp16, and sums are taken in
+    another order; output errors agree within 3 % (see docs/attacks.md).
 
     Args:
-        checkpoint: the float model, and its tokenizer.
-        out: new folder.
-        attack: the parameters.
-        context: calibration text.
+        checkpoint: float model and its tokenizer.
+        out: folder to write; replaced by gptqmodel where it exists.
+        attack: parameters of the quantisation.
+        context: calibration text, tokenizer and window of the model.
 
     Returns:
-        Diagnostics: the calibration text, and the backend.
+        Diagnostics: calibration text, backend and format.
 
     Raises:
         MissingExtraError: gptqmodel is not installed.
-        DataError: no calibration text, or it holds forget passages.
+        DataError: there is no calibration text, or it contains forget passages.
         ConfigError: the group size does not divide every row.
     """
     from importlib.metadata import version

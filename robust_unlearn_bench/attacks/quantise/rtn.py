@@ -21,8 +21,8 @@ class RTN(AttackDefaults):
     """Round to nearest on the same grid as GPTQ, in place; needs no data.
 
     Attributes:
-        bits: 2 to 8.
-        group_size: columns that share a step; −1 for the whole row.
+        bits: number of bits, 2 to 8.
+        group_size: number of columns that share a step; −1 for the whole row (see `grid`).
         symmetric: whether the grid is symmetric around zero.
 
     Source: the baseline of Frantar et al. 2023 (arXiv 2210.17323), section 4.
@@ -48,7 +48,7 @@ class RTN(AttackDefaults):
         """Quantise the model in place.
 
         Returns:
-            Mean ‖ΔW‖/‖W‖ per tensor class, effective bits, perplexities, fallbacks.
+            Number of layers, mean ‖ΔW‖/‖W‖ per tensor class, effective bits, perplexities, fallbacks and flags.
 
         Raises:
             ModelError: the weights cannot be quantised.

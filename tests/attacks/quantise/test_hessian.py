@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
-from robust_unlearn_bench.attacks.quantise.hessian import ColumnNorms, Factor, Hessian
-from robust_unlearn_bench.attacks.quantise.packed import BLOCK as STRIPE
+from robust_unlearn_bench.attacks.quantise.hessian import STRIPE, ColumnNorms, Factor, Hessian, inverse_factor
 
 
 def _inputs(tokens: int, features: int) -> torch.Tensor:
@@ -11,9 +11,26 @@ def _inputs(tokens: int, features: int) -> torch.Tensor:
 
 
 def upper(factor: Factor) -> torch.Tensor:
-    """U as a matrix of its own."""
-    assert factor.lower is not None
-    return factor.lower.tril().T
+    assert factor.upper is not None
+    return factor.upper
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 60])
+def test_inverse_factor_equals_the_papers_three_steps(n: int) -> None:
+    x = _inputs(3 * n, n)
+    matrix, damping = x.T @ x, torch.arange(1.0, n + 1, dtype=x.dtype)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix + damping.diag()))
+    expected = torch.linalg.cholesky(inverse, upper=True)  # unique, as its diagonal is positive
+    torch.testing.assert_close(inverse_factor(matrix, damping), expected)
+    torch.testing.assert_close(inverse_factor(matrix.triu(), damping), expected)
+
+
+@pytest.mark.parametrize("at", [0, 5, 8])
+def test_a_matrix_that_is_not_positive_definite_has_no_inverse_factor(at: int) -> None:
+    x = _inputs(27, 9)
+    matrix = x.T @ x
+    matrix[at, at] = -1
+    assert inverse_factor(matrix, torch.zeros(9)) is None
 
 
 def test_hessian_sums_over_batches() -> None:
@@ -29,10 +46,10 @@ def test_hessian_sums_over_batches() -> None:
 def test_only_half_of_a_wide_hessian_is_computed_and_the_other_half_mirrored() -> None:
     x = _inputs(7, STRIPE + 60).float()
     hessian = Hessian(STRIPE + 60, x.device)
-    for _ in range(2):
+    for times in (1, 2):  # a sum that was read goes on
         hessian.add(x)
-        assert torch.equal(hessian.matrix, hessian.matrix.T)
-    torch.testing.assert_close(hessian.matrix, 2 * x.T @ x)
+        torch.testing.assert_close(hessian.matrix, times * x.T @ x)
+        assert torch.equal(hessian.matrix[STRIPE:, :STRIPE], hessian.matrix[:STRIPE, STRIPE:].T)
 
 
 def test_energy_is_the_squared_output_norm() -> None:
@@ -82,8 +99,19 @@ def test_damping_grows_until_the_matrix_is_positive_definite() -> None:
     assert factor.damp == 0.1
 
 
+def test_further_inputs_give_a_new_factor() -> None:
+    x, more = _inputs(40, 6), _inputs(20, 6)
+    hessian = Hessian(6, x.device, x.dtype)
+    hessian.add(x)
+    first = hessian.factor(0.01, act_order=False)
+    assert hessian.factor(0.01, act_order=False) is first
+    hessian.add(more)
+    h = x.T @ x + more.T @ more
+    torch.testing.assert_close(upper(hessian.factor(0.01, False)), upper(Hessian.of(h).factor(0.01, False)))
+
+
 def test_hopeless_matrices_have_no_factor() -> None:
-    assert Hessian.of(torch.full((3, 3), torch.inf)).factor(0.01, act_order=False).lower is None
-    assert Hessian.of(torch.tensor([[1.0, 9.0], [9.0, 1.0]])).factor(0.01, act_order=False).lower is None
+    assert Hessian.of(torch.full((3, 3), torch.inf)).factor(0.01, act_order=False).upper is None
+    assert Hessian.of(torch.tensor([[1.0, 9.0], [9.0, 1.0]])).factor(0.01, act_order=False).upper is None
     dead = Hessian.of(torch.zeros(3, 3)).factor(0.01, act_order=False)
-    assert (dead.lower, dead.dead) == (None, 3)
+    assert (dead.upper, dead.dead) == (None, 3)

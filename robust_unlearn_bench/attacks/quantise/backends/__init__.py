@@ -1,7 +1,7 @@
-"""Other people's GPTQ, for cross-checks and packed exports; the two packages cannot share an environment.
+"""GPTQ of other packages, for cross-checks and packed exports; the packages cannot share an environment.
 
-A backend reads a float checkpoint folder, quantises it on the given calibration windows and returns the dequantised
-weights. What it cannot do as asked it names.
+A backend reads a float checkpoint folder, quantises it on the given calibration windows, and returns the dequantised
+weights with the names of the parameters that it does not honour.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["Backend", "Parameters", "Quantised", "backend"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Quantised:
-    """What a backend made of a checkpoint.
+    """Result of a backend.
 
     Attributes:
-        weights: linear layer → dequantised W, [out, in].
-        version: of the package.
+        weights: name of a linear layer → dequantised W [out, in].
+        version: version of the package.
         ignored: parameters of the attack that the backend does not honour.
     """
 
@@ -38,12 +38,12 @@ class Parameters(Protocol):
 
     @property
     def bits(self) -> int:
-        """Bits of a weight."""
+        """Number of bits of a weight."""
         ...
 
     @property
     def group_size(self) -> int:
-        """Columns that share a step; −1 for the whole row."""
+        """Number of columns that share a step; −1 for the whole row."""
         ...
 
     @property
@@ -63,7 +63,7 @@ class Parameters(Protocol):
 
     @property
     def block(self) -> int:
-        """Columns of a lazily updated block."""
+        """Number of columns after which corrections are applied to all later columns."""
         ...
 
     @property
@@ -73,12 +73,12 @@ class Parameters(Protocol):
 
     @property
     def true_sequential(self) -> bool:
-        """Whether each stage of a block sees the stages before it already quantised."""
+        """Whether each stage of a block is calibrated on inputs from the quantised stages before it."""
         ...
 
 
 class Backend(Protocol):
-    """Quantise a checkpoint folder with someone else's GPTQ."""
+    """A function that quantises a checkpoint folder with the GPTQ of another package."""
 
     def __call__(self, checkpoint: Path, windows: Sequence[Tensor], attack: Parameters) -> Quantised:
         """Quantise.
@@ -86,7 +86,7 @@ class Backend(Protocol):
         Args:
             checkpoint: folder with float safetensors, config and tokenizer.
             windows: calibration token ids, each [length].
-            attack: the parameters.
+            attack: parameters of the quantisation.
 
         Raises:
             MissingExtraError: the package is not installed.

@@ -1,4 +1,4 @@
-"""GPTQ by gptqmodel, the successor of auto-gptq; it also writes packed checkpoints."""
+"""GPTQ by gptqmodel, the successor of auto-gptq, which also writes packed checkpoints."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def pack(checkpoint: Path, out: Path, windows: Sequence[Tensor], attack: Paramet
         checkpoint: folder with float safetensors, config and tokenizer.
         out: folder to write.
         windows: calibration token ids, each [length].
-        attack: the parameters; `block` is gptqmodel's own.
+        attack: parameters of the quantisation, of which `block` is not honoured.
 
     Raises:
         MissingExtraError: gptqmodel is not installed.
@@ -88,7 +88,7 @@ def _device() -> dict[str, str]:
 
 @contextmanager
 def _inside(folder: Path) -> Iterator[None]:
-    """Work in that folder: gptqmodel writes a `logs` folder wherever it runs."""
+    """Make a folder the current one, because gptqmodel writes a `logs` folder into the current one."""
     before = Path.cwd()
     os.chdir(folder)
     try:

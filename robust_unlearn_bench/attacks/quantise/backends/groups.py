@@ -1,4 +1,4 @@
-"""What packed formats and other quantisers cannot do: a shorter last group, odd numbers of bits."""
+"""Limits of packed formats and other packages: no shorter last group, and few numbers of bits."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ....models.decoder import decoder_linears
 __all__ = ["require_packable_bits", "require_whole_groups"]
 
 PACKED_BITS = (2, 3, 4, 8)
-"""What every reader of the gptq format (transformers, vLLM, gptqmodel) knows."""
+"""Numbers of bits that every reader of the gptq format (transformers, vLLM, gptqmodel) supports."""
 
 
 def require_packable_bits(bits: int) -> None:
-    """Refuse a number of bits that the packed format does not have.
+    """Refuse a number of bits that the packed format does not support.
 
     Raises:
-        ConfigError: it has not.
+        ConfigError: naming the supported numbers.
     """
     if bits not in PACKED_BITS:
         known = ", ".join(map(str, PACKED_BITS))
@@ -29,7 +29,7 @@ def require_whole_groups(model: Any, group_size: int) -> None:
     """Refuse a group size that does not divide the rows of every linear layer of the decoder blocks.
 
     Raises:
-        ConfigError: it does not; the message names the layer and the largest power of two that would do.
+        ConfigError: naming the layer and the largest power of two that divides all rows.
     """
     if group_size == -1:
         return

@@ -36,8 +36,13 @@ def run(model: Any, windows: Sequence[Tensor], attack: Parameters) -> None:
     """Run `oneshot` with a `GPTQModifier`, one decoder block at a time, on a model that was loaded from a folder.
 
     Its group steps are always static, and all layers of a block are calibrated before any of them is quantised: with
-    static_groups=True and true_sequential=False the built-in GPTQ gives the same weights. The model is left with the
-    dequantised weights, and with quantisation wrappers around its layers.
+    static_groups=True and true_sequential=False the built-in GPTQ gives the same weights. Afterwards the model has the
+    dequantised weights and quantisation wrappers around its layers.
+
+    Args:
+        model: causal language model, changed in place.
+        windows: calibration token ids, each [length].
+        attack: parameters of the quantisation.
 
     Raises:
         MissingExtraError: llmcompressor is not installed.
@@ -60,7 +65,7 @@ def run(model: Any, windows: Sequence[Tensor], attack: Parameters) -> None:
         dampening_frac=attack.damp,
         block_size=attack.block,
     )
-    rows: Any = [{"input_ids": window} for window in windows]  # a list is all that a DataLoader needs of a dataset
+    rows: Any = [{"input_ids": window} for window in windows]  # a DataLoader accepts a list
     oneshot(
         model=model,
         processor=object(),  # only texts need one
