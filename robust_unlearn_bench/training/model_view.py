@@ -15,7 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from ..errors import ModelError
 from ..objectives.objective import BatchLike
 
-__all__ = ["Count", "ModelView", "decoder_layer", "decoder_layers", "without_dropout"]
+__all__ = ["Count", "ModelView", "decoder_layer", "decoder_layers", "evaluating", "without_dropout"]
 
 
 @dataclass(slots=True)
@@ -135,6 +135,18 @@ def decoder_layer(model: nn.Module, layer: int) -> nn.Module:
     if not 0 <= layer < len(stack):
         raise ModelError(f"this model has no decoder layer {layer}: choose one from 0 to {len(stack) - 1}")
     return stack[layer]
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Dropout off inside, every module's mode as before afterwards."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 @contextmanager
