@@ -11,7 +11,7 @@ inputs. In true-sequential order the inputs of a stage come from earlier stages 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 
@@ -21,8 +21,9 @@ from transformers.cache_utils import Cache
 
 from ..errors import ModelError
 from ..models.decoder import Linear, decoder_blocks, linears
+from ..training.model_view import evaluating
 
-__all__ = ["Statistic", "batches", "evaluating", "walk"]
+__all__ = ["Statistic", "batches", "walk"]
 
 BATCH_TOKENS = 512
 """Most tokens in a batch of several calibration windows; a longer window is a batch of its own."""
@@ -120,18 +121,6 @@ def _rewrite_group(
             else:
                 rewrite(layer, total)
     return unreached
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode within the block; afterwards every module has its previous mode again."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def batches(windows: Sequence[Tensor]) -> Iterator[Tensor]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
-from .blockwise import evaluating
+from ..training.encoding import Encoded
+from ..training.likelihood import mean_loss
 
 __all__ = ["EXPLODED", "exploded", "perplexity"]
 
@@ -26,16 +26,7 @@ def perplexity(model: nn.Module, windows: Sequence[Tensor]) -> float:
     Returns:
         At least 1; infinity on overflow, NaN where the model gives NaN.
     """
-    device = next(model.parameters()).device
-    total, count = 0.0, 0
-    with torch.no_grad(), evaluating(model):
-        for window in windows:  # one at a time: logits are [length, vocabulary]
-            ids = window.to(device)
-            logits = model(input_ids=ids[None], use_cache=False).logits[0, :-1]
-            losses = nn.functional.cross_entropy(logits.float(), ids[1:], reduction="none")
-            total += float(losses.double().sum())
-            count += len(losses)
-    mean = total / count
+    mean = mean_loss(model, (Encoded(tuple(window.tolist()), start=1, source=i) for i, window in enumerate(windows)))
     return math.exp(mean) if mean < 700 or math.isnan(mean) else math.inf
 
 

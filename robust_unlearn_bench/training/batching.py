@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,7 +14,7 @@ from ..objectives.objective import Unit
 from ..seeding import seed_of
 from .encoding import Encoded
 
-__all__ = ["Batch", "Batches", "collate"]
+__all__ = ["Batch", "Batches", "by_length", "collate"]
 
 POOL = 8
 """By default batches are cut from length-sorted pools of this many batches, so that little of a batch is padding."""
@@ -83,6 +83,22 @@ def collate(sequences: Sequence[Encoded], index: Sequence[int], device: torch.de
         ids[row, : len(sequence.ids)] = torch.tensor(sequence.ids)
         labels[row, sequence.start : len(sequence.ids)] = ids[row, sequence.start : len(sequence.ids)]
     return Batch(ids.to(device), labels.to(device), torch.tensor(index).to(device))
+
+
+def by_length(
+    sequences: Sequence[Encoded], index: Iterable[int], batch_size: int, device: torch.device | str
+) -> Iterator[Batch]:
+    """The chosen sequences once each, the shortest first, so that little of a batch is padding.
+
+    Args:
+        sequences: the whole data set.
+        index: which of them.
+        batch_size: sequences per batch; the last batch may be smaller.
+        device: where the tensors go.
+    """
+    order = sorted(index, key=lambda i: len(sequences[i].ids))
+    for at in range(0, len(order), batch_size):
+        yield collate(sequences, order[at : at + batch_size], device)
 
 
 class Batches:

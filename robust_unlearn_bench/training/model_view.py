@@ -15,7 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from ..models.decoder import decoder_block
 from ..objectives.objective import BatchLike
 
-__all__ = ["Count", "ModelView", "without_dropout"]
+__all__ = ["Count", "ModelView", "evaluating", "without_dropout"]
 
 
 @dataclass(slots=True)
@@ -115,6 +115,18 @@ class ModelView:
 
 class _Caught(Exception):
     """The wanted layer has answered."""
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Dropout off inside, every module's mode as before afterwards."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 @contextmanager

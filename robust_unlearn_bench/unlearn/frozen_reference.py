@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..objectives.masking import sequence_logprobs
-from ..training.batching import collate
+from ..training.batching import by_length
 from ..training.encoding import Encoded
+from ..training.likelihood import scored_logprobs
 from ..training.model_view import Count, ModelView
 
 __all__ = ["frozen", "score"]
@@ -47,11 +47,8 @@ def score(view: ModelView, sequences: Sequence[Encoded], batch_size: int, device
     Returns:
         [sequences] fp32, on the CPU.
     """
-    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].ids))
     scores = torch.zeros(len(sequences))
-    for at in range(0, len(order), batch_size):
-        index = order[at : at + batch_size]
-        batch = collate(sequences, index, device)
-        with torch.no_grad():
-            scores[index] = sequence_logprobs(view.logits(batch), batch.labels).float().cpu()
+    batches = by_length(sequences, range(len(sequences)), batch_size, device)
+    for batch, logp in scored_logprobs(view.logits, batches):
+        scores[batch.index.cpu()] = logp.sum(1).float().cpu()
     return scores

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
-
-from ..objectives.masking import scored, sequence_logprobs
-from ..training.batching import Batches
+from ..objectives.masking import scored
+from ..training.batching import Batches, by_length
+from ..training.likelihood import scored_logprobs
 from ..training.model_view import ModelView
 from .recipe import Selection
 
@@ -56,11 +55,9 @@ def completion_probability(view: ModelView, batches: Batches) -> float:
     passes = view.count.forwards
     total = 0.0
     stride = max(1, -(-len(batches.sequences) // PROBES))
-    chosen = sorted(range(0, len(batches.sequences), stride), key=lambda i: len(batches.sequences[i].ids))
-    for at in range(0, len(chosen), batches.batch_size):
-        batch = batches.batch(chosen[at : at + batches.batch_size])
-        with torch.no_grad():
-            logp = sequence_logprobs(view.logits(batch), batch.labels)
-        total += float((logp / scored(batch.labels).sum(1).to(logp.device)).exp().sum())
+    chosen = range(0, len(batches.sequences), stride)
+    probes = by_length(batches.sequences, chosen, batches.batch_size, batches.device)
+    for batch, logp in scored_logprobs(view.logits, probes):
+        total += float((logp.sum(1) / scored(batch.labels).sum(1).to(logp.device)).exp().sum())
     view.count.forwards = passes
     return total / len(chosen)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from robust_unlearn_bench.attacks.blockwise import BATCH_TOKENS, batches, evaluating, walk
+from robust_unlearn_bench.attacks.blockwise import BATCH_TOKENS, batches, walk
 from robust_unlearn_bench.attacks.quantise.hessian import Hessian
 from robust_unlearn_bench.errors import ModelError
 from robust_unlearn_bench.models.decoder import Linear, decoder_blocks, decoder_linears
+from robust_unlearn_bench.training.model_view import evaluating
 
 
 def _windows(count: int, length: int) -> list[Tensor]:

@@ -103,6 +103,7 @@ class TrainingAttack(AttackDefaults):
             Steps taken and diagnostics.
         """
         from ...training.finetune import FinetuneConfig, Finetuning
+        from ...training.likelihood import mean_loss
         from ..calibration import probe
         from ..perplexity import perplexity
 
@@ -115,7 +116,8 @@ class TrainingAttack(AttackDefaults):
             **{field.name: getattr(self, field.name) for field in dataclasses.fields(TrainingAttack)},
         )
         windows = probe(context)
-        loss = _loss(model, sequences)
+        probes = sequences[:: -(-len(sequences) // PROBES)]
+        loss = mean_loss(model, probes)
         retained = perplexity(model, windows)
         with Finetuning(model, sequences, config) as run:
             stops = set(at or (run.steps,))
@@ -124,7 +126,7 @@ class TrainingAttack(AttackDefaults):
                 if step.number not in stops:
                     continue
                 with run.weights.as_stored():
-                    after = _loss(model, sequences)
+                    after = mean_loss(model, probes)
                     yield (
                         step.number,
                         {
@@ -174,24 +176,3 @@ def corpora_of(attack: str, context: AttackContext) -> Corpora:
         if not corpus.examples:
             raise DataError(f"corpus {corpus.name} is empty, so attack {attack} has nothing to train on")
     return context.corpora
-
-
-def _loss(model: Any, sequences: Sequence[Encoded]) -> float:
-    """Mean negative log-likelihood of the scored tokens of up to `PROBES` sequences, evenly spaced, one at a time."""
-    import torch
-
-    from ...objectives.masking import token_logprobs
-    from ...training.batching import collate
-
-    device = next(model.parameters()).device
-    total, count = 0.0, 0
-    training = model.training
-    model.eval()
-    with torch.no_grad():
-        for i in range(0, len(sequences), max(1, -(-len(sequences) // PROBES))):
-            batch = collate(sequences, [i], device)
-            logits = model(input_ids=batch.input_ids, use_cache=False).logits
-            total -= float(token_logprobs(logits, batch.labels).double().sum())
-            count += batch.tokens
-    model.train(training)
-    return total / count
