@@ -16,7 +16,7 @@ __all__ = ["GradAscent", "GradDiff"]
 @OBJECTIVES.register("grad_ascent")
 @dataclass(frozen=True, slots=True)
 class GradAscent(ObjectiveDefaults):
-    """ℓ_f = −CE: the mean of log p(token) over the scored tokens of the batch. Unbounded below.
+    """ℓ_f = −CE, the mean of log p(token) over the scored tokens of the batch. Unbounded below.
 
     Source: Thudi et al. 2022, arXiv 2109.13398; Yao et al. 2023, "Large language model unlearning", arXiv 2310.10683.
     Departs: none.

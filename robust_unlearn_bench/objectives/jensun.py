@@ -24,7 +24,7 @@ class JensUn(ObjectiveDefaults):
     Meant to be combined with the retain loss `jsd`.
 
     Attributes:
-        refusal: text whose first token is the refusal token.
+        refusal: text that begins with the refusal token.
         token: id of the refusal token; None to derive it from `refusal` with the model's tokenizer.
 
     Source: Singh et al. 2025, "Unlearning that lasts: utility-preserving, robust, and almost irreversible forgetting".

@@ -19,7 +19,7 @@ __all__ = ["JSD", "KL", "NLL", "Activation"]
 @RETAIN_LOSSES.register("nll")
 @dataclass(frozen=True, slots=True)
 class NLL(ObjectiveDefaults):
-    """ℓ_r = CE: the mean of −log p(token) over the scored tokens of the batch."""
+    """ℓ_r = CE, the mean of −log p(token) over the scored tokens of the batch."""
 
     name: ClassVar[str] = "nll"
     unit: ClassVar[Unit] = "token"

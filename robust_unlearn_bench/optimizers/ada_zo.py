@@ -90,7 +90,7 @@ class AdaZOUpdate(TensorUpdate):
 @OPTIMIZERS.register("ada_zo", grade="zeroth")
 @dataclass(frozen=True, slots=True)
 class AdaZO:
-    """R-AdaZO with two-sided differences ("AdaZO" in the paper; not ZO-AdaMM, whose v averages g²).
+    """R-AdaZO with two-sided differences ("AdaZO" in the paper; not ZO-AdaMM, where v averages g²).
 
     Attributes:
         lr: learning rate.

@@ -62,7 +62,7 @@ class Adam8bit:
 
 
 def _follow(update: Optimizer, parts: list[tuple[Parameter, Tensor]]) -> None:
-    """Let an optimizer whose kernels take plain tensors act on the local parts of sharded parameters.
+    """Let an optimizer with kernels for plain tensors act on the local parts of sharded parameters.
 
     Args:
         update: optimizer over the first parameter of each pair.

@@ -1,4 +1,4 @@
-"""Adam whose update is quantised to 8 bits before it is applied."""
+"""Adam with an update that is quantised to 8 bits before it is applied."""
 
 from __future__ import annotations
 
