@@ -1,4 +1,4 @@
-"""Registered dataclasses from user-written mappings: unknown keys and wrong types get one sentence."""
+"""Registered dataclasses, built from user-written mappings; unknown keys and wrong types give one-sentence errors."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def configured(registry: Registry[type[T]], name: str, values: Mapping[str, Any]
 
     Args:
         registry: name → frozen dataclass.
-        name: which.
-        values: field → value, as YAML or JSON has it (a list stands for a tuple, an int for a float).
+        name: registered name of the dataclass.
+        values: field → value, as read from YAML or JSON (a list stands for a tuple, an int for a float).
 
     Raises:
         UnknownNameError: there is no such name or field.
@@ -55,7 +55,7 @@ class OneOf(Generic[T]):
     The field is read from {name: …, its parameters} and dumped with every parameter, defaults included.
 
     Args:
-        registry: what the name is looked up in.
+        registry: registry in which the name is looked up.
     """
 
     def __init__(self, registry: Registry[type[T]]) -> None:

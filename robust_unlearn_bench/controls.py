@@ -1,7 +1,7 @@
-"""A model beside its two controls on the same tasks and attacks: what leaks, and what the controls say about that.
+"""Comparison of a model with its two controls on the same tasks and attacks.
 
-The target (before unlearning) shows what there is to leak, the retrain model (never saw the forget text) what an attack
-teaches anybody.
+The target (the model before unlearning) shows how much can leak. The retrain model (which never saw the forget text)
+shows how much an attack teaches any model.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def evaluate_with_controls(
 
     Args:
         model: folder or hub name of the candidate.
-        target: of the model before unlearning.
-        retrain: of the model that never saw the forget text.
-        out: results go to `target/`, `retrain/` and `model/` below it, records to `records/`.
-        evaluate: (model, folder) → writes lm-eval's results and samples of that model there.
+        target: folder or hub name of the model before unlearning.
+        retrain: folder or hub name of the model that never saw the forget text.
+        out: output folder, with results in `target/`, `retrain/` and `model/`, and records in `records/`.
+        evaluate: function of (model, folder) that writes lm-eval's results and samples of the model to the folder.
 
     Returns:
         The board, and the candidate's row.
@@ -52,10 +52,10 @@ def evaluate_with_controls(
 
 
 def leakage_rows(row: Row) -> list[dict[str, str]]:
-    """For people: every forget metric under every attack, of the model and of its controls, and the leakage.
+    """Return table rows of every forget metric under every attack, for the model and its controls, with the leakage.
 
-    Leakage is 0 where the model does as the retrain model does under the same attack, 1 where it does as the target does
-    unattacked; "–" where the two controls cannot be told apart.
+    Leakage is 0 if the model performs like the retrain model under the same attack, 1 if it performs like the target
+    without attack, and "–" if the two controls cannot be distinguished.
     """
 
     def show(value: float | None) -> str:
@@ -79,7 +79,7 @@ def leakage_rows(row: Row) -> list[dict[str, str]]:
 def nano_controls(
     tasks: Sequence[str], progress: Callable[[int, int, str], None] = lambda done, total, what: None
 ) -> tuple[str, str]:
-    """Target and retrain model of the embedded suite that the tasks belong to, trained when they are not in the cache.
+    """Return target and retrain model of the tasks' embedded suite; train them if they are not in the cache.
 
     Raises:
         ConfigError: the tasks belong to no embedded suite.
@@ -88,7 +88,7 @@ def nano_controls(
     if suite is None:
         raise ConfigError(
             f"--controls needs --target MODEL and --retrain MODEL for {', '.join(tasks)}: only the embedded nano suites "
-            "bring theirs along"
+            "come with their own"
         )
     from .nano.pretrain import train
 

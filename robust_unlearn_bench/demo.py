@@ -1,8 +1,8 @@
-"""`rub demo`: the whole story on an embedded suite, by the commands that a user would type.
+"""`rub demo`: the whole workflow on an embedded suite, run with the commands that a user would type.
 
-Train target and retrain, unlearn, run `lm_eval` on each model, make records, score, build the page. Commands that do not
-wait for each other run side by side, one a core. What is finished is kept: trained models and answers in the cache,
-unlearned models in the output folder.
+The demo trains target and retrain, unlearns, runs `lm_eval` on each model, makes records, scores them and builds the
+page. Independent commands run side by side, two at a time if there are two cores. Finished work is kept: trained models
+and answers in the cache, unlearned models in the output folder.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Command:
     """One command of the demo.
 
     Attributes:
-        name: for logs.
-        says: what it does, in words.
-        words: the command line, without the interpreter.
-        after: names of commands that must be done before.
-        seconds: what it takes on one core, for the remaining time.
+        name: name of the command, used in messages and for its log.
+        says: short description of the command.
+        words: command line, without the interpreter.
+        after: names of the commands that must finish before this one.
+        seconds: approximate duration on one core, used to estimate the remaining time.
     """
 
     name: str
@@ -52,13 +52,13 @@ class Command:
 
 @dataclass(slots=True)
 class Demo:
-    """What was made.
+    """Results of the demo.
 
     Attributes:
-        table: rows for tabulate, one a model.
-        page: the HTML page.
+        table: rows for tabulate, one per model.
+        page: path of the HTML page.
         models: name → checkpoint folder.
-        seconds: name of a command → wall time.
+        seconds: name of a command → wall time in seconds.
     """
 
     table: list[dict[str, str]]
@@ -68,7 +68,7 @@ class Demo:
 
 
 def commands(out: Path, recipes: Sequence[str] = RECIPES) -> list[Command]:
-    """Everything up to the records, in an order in which it can be run."""
+    """Return all commands up to the records, in an order in which they can run."""
     found: list[Command] = []
 
     def add(name: str, says: str, *words: str, after: tuple[str, ...] = (), seconds: float) -> None:
@@ -86,7 +86,7 @@ def commands(out: Path, recipes: Sequence[str] = RECIPES) -> list[Command]:
         loaded = ("--model", "hf", "--model_args", f"pretrained={out / 'models' / model},dtype=float32")
         kept = ("--output_path", str(out / "results" / model), "--log_samples")
         evaluate = ("lm_eval", "--tasks", f"{SUITE}_robust", *loaded, *kept)
-        add(f"evaluate-{model}", "as it is, quantised, and relearning", *evaluate, after=(before,), seconds=140)
+        add(f"evaluate-{model}", "unattacked, quantised and relearned", *evaluate, after=(before,), seconds=140)
     return found
 
 
@@ -96,7 +96,7 @@ def run_demo(out: Path, *, quick: bool = False, console: Console | None = None) 
     Args:
         out: folder for models, results, records, logs and the page.
         quick: leave out the slower unlearner.
-        console: where to talk; default standard error.
+        console: console for messages; standard error by default.
 
     Raises:
         RubError: a command failed; the message names its log.
@@ -119,7 +119,7 @@ def run_demo(out: Path, *, quick: bool = False, console: Console | None = None) 
 
 
 def _run(todo: Sequence[Command], logs: Path, console: Console) -> dict[str, float]:
-    """Run commands side by side, each once those before it are done."""
+    """Run commands side by side, each as soon as the commands it depends on are done."""
     logs.mkdir(parents=True, exist_ok=True)
     cores = os.cpu_count() or 1
     side_by_side = min(2, cores)
@@ -151,7 +151,7 @@ def _run(todo: Sequence[Command], logs: Path, console: Console) -> dict[str, flo
             return
         if process.returncode:
             last = log.read_text(encoding="utf-8").strip().splitlines()[-1:]
-            raise RubError(f"{command.name} failed ({''.join(last)}); all it said is in {log}")
+            raise RubError(f"{command.name} failed ({''.join(last)}); its output is in {log}")
         seconds[command.name] = time.perf_counter() - started
         console.print(f"{command.name} done in {seconds[command.name]:.0f} s", highlight=False)
 

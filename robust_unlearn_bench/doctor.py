@@ -1,4 +1,4 @@
-"""`rub doctor`: is everything in place, and what to do where it is not."""
+"""`rub doctor`: check the installation and suggest a remedy for every problem."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Verdict = Literal["ok", "note", "problem"]
 
 
 class Check(NamedTuple):
-    """One thing looked at."""
+    """Result of one check."""
 
     what: str
     verdict: Verdict
@@ -30,7 +30,7 @@ class Check(NamedTuple):
 
 
 def examine(hub_timeout: float = 3.0) -> list[Check]:
-    """Look at versions, tasks, device, hub, data and cache.
+    """Check versions, tasks, plug-ins, device, hub, data and cache.
 
     Args:
         hub_timeout: seconds to wait for the Hugging Face hub.
@@ -103,7 +103,7 @@ def _tasks() -> Iterator[Check]:
         yield Check(
             "tasks in lm-eval",
             "problem",
-            "lm-eval does not see our tasks",
+            "lm-eval does not find the tasks of this package",
             'reinstall the package, or run lm_eval with --include_path "$(rub paths tasks)"',
         )
         return
@@ -119,7 +119,7 @@ def _tasks() -> Iterator[Check]:
 
 
 def _plugins() -> Iterator[Check]:
-    """What other distributions bring, and what of it cannot be used."""
+    """Check the members that other distributions register."""
     from .attacks import ATTACKS
     from .metrics.document import METRICS
     from .objectives import OBJECTIVES, RETAIN_LOSSES
@@ -133,7 +133,7 @@ def _plugins() -> Iterator[Check]:
             if (origin := registry.origin(name)) != BUILT_IN and not any(f"{name!r} of" in said for said in problems):
                 yield Check(f"{registry.kind} {name}", "ok", origin)
         for sentence in problems:
-            yield Check("plug-in", "problem", sentence, "mend or uninstall that distribution; everything else works")
+            yield Check("plug-in", "problem", sentence, "fix or uninstall that distribution; everything else works")
 
 
 def _device() -> Iterator[Check]:

@@ -1,8 +1,8 @@
-"""Every error that a user of the package can meet.
+"""Errors that the package raises on purpose.
 
     RubError
-    ├── ConfigError        a name, key or value that somebody wrote is wrong (also a ValueError)
-    │   └── UnknownNameError   no such attack, suite, recipe, …: the message suggests the nearest
+    ├── ConfigError        a name, key or value given by the user is wrong (also a ValueError)
+    │   └── UnknownNameError   no such attack, suite, recipe, …: the message suggests similar names
     ├── DataError          a dataset, mirror or corpus is missing or malformed
     ├── ModelError         the model cannot do what is asked of it (remote, quantised, NaN weights)
     ├── AttackError        an attack could not be carried out
@@ -11,7 +11,7 @@
     ├── MissingExtraError  a dependency is not installed (also an ImportError)
     └── PluginError        another distribution registers something that cannot be used
 
-A message is one sentence: what is wrong, where, what to do.
+Each message is one sentence with the problem, its place and a remedy.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class ConfigError(RubError, ValueError):
 
 
 class UnknownNameError(ConfigError):
-    """A name that nothing is registered under; the message suggests the nearest ones."""
+    """A name is not registered; the message suggests similar ones."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         """Build the message.
 
         Args:
-            kind: what was looked for, in words ("attack", "recipe key", …).
-            name: what the user wrote.
+            kind: kind of name in words ("attack", "recipe key", …).
+            name: name that the user wrote.
             known: every valid name.
         """
         names = sorted(known)
@@ -89,9 +89,9 @@ class MissingExtraError(RubError, ImportError):
         """Build the message.
 
         Args:
-            package: the import that failed.
-            extra: the extra of this project that brings it, or None when every installation should have it.
-            what: the feature that needs it.
+            package: package that could not be imported.
+            extra: extra of this project that installs it, or None if every installation should have it.
+            what: feature that needs it.
         """
         remedy = f"'robust-unlearn-bench[{extra}]'" if extra else package
         super().__init__(f"{what} needs {package}, which is not installed: pip install {remedy}")

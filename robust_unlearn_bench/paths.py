@@ -1,4 +1,4 @@
-"""Where things lie: packaged data folders, their source siblings, the cache."""
+"""Locations of the packaged data folders, their counterparts in a source checkout, and the cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def cache_dir() -> Path:
-    """Folder for trained nano models and cached responses: $RUB_CACHE, else ~/.cache/robust_unlearn_bench."""
+    """Return the folder of trained nano models and cached responses: $RUB_CACHE, else ~/.cache/robust_unlearn_bench."""
     if chosen := os.environ.get("RUB_CACHE"):
         return Path(chosen).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -22,7 +22,7 @@ def cache_dir() -> Path:
 
 
 def installed_tasks_dir() -> Path | None:
-    """Folder inside lm-eval that holds our task YAML, or None when it is not there."""
+    """Return the folder inside lm-eval with this package's task YAML, or None if there is none."""
     spec = find_spec("lm_eval")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -31,7 +31,7 @@ def installed_tasks_dir() -> Path | None:
 
 
 def source_dir(name: str) -> Path | None:
-    """A data folder beside the package in a source checkout, or None in an installed package."""
+    """Return a data folder beside the package in a source checkout, or None in an installed package."""
     folder = _PACKAGE.parent / name
     return folder if folder.is_dir() and (_PACKAGE.parent / "pyproject.toml").is_file() else None
 
@@ -46,15 +46,15 @@ def _first(name: str, *candidates: Path | None) -> Path:
 
 
 def tasks_dir() -> Path:
-    """Folder of the lm-eval task YAML (usable as `lm_eval --include_path`)."""
+    """Return the folder of the lm-eval task YAML (usable as `lm_eval --include_path`)."""
     return _first("tasks", source_dir("tasks"), installed_tasks_dir())
 
 
 def baselines_dir() -> Path:
-    """Folder of the recipes and their cards."""
+    """Return the folder of the recipes and their cards."""
     return _first("baselines", source_dir("baselines"), _PACKAGE / "_baselines")
 
 
 def leaderboard_dir() -> Path:
-    """Folder of the published records and anchors."""
+    """Return the folder of the published records and anchors."""
     return _first("leaderboard", source_dir("leaderboard"), _PACKAGE / "_leaderboard")

@@ -1,14 +1,14 @@
-"""One way to register: attacks, suites, metrics, objectives, retain losses and optimizers are names in a `Registry`.
+"""Registries of attacks, suites, metrics, objectives, retain losses and optimizers.
 
-Inside the package a decorator is all there is to it; the registry finds it in the source of its package, so that names
-can be listed without importing anything heavy:
+Inside the package a decorator is enough: the registry finds it in the source of its package, so that names can be
+listed without importing anything heavy:
 
     @ATTACKS.register("noise", label="noise{percent}")
     @dataclass(frozen=True, slots=True)
     class Noise: ...
 
-Another distribution decorates its member in the same way, and names it as an entry point of the registry's group, so that
-it can be found:
+Another distribution decorates its member in the same way and, to make it discoverable, declares an entry point in the
+group of the registry:
 
     [project.entry-points."robust_unlearn_bench.attacks"]
     blur = "my_package.blur:Blur"
@@ -32,30 +32,30 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 BUILT_IN = "robust-unlearn-bench"
-"""The distribution that members of this package belong to."""
+"""Distribution of the members in this package."""
 
 HERE = "here"
-"""Where a member comes from that neither this package nor an entry point has brought."""
+"""Origin of a member that comes neither from this package nor from an entry point."""
 
 
 class _Declared(NamedTuple):
-    """A decorator in the source: the module it stands in, and its keyword arguments."""
+    """A decorator in the source: its module and its keyword arguments."""
 
     module: str
     facts: Mapping[str, str]
 
 
 class Registry(Generic[T]):
-    """Names mapped to members, each imported when it is first asked for.
+    """Mapping of names to members, each imported on first access.
 
     Args:
-        kind: what a name stands for, in words; used in error messages.
-        plural: names the entry-point group `robust_unlearn_bench.<plural>` and, in capitals, the registry itself in the
-            source of its package.
-        package: package whose modules register the built-in members.
-        requires: attributes that every member has.
-        requires_facts: keyword arguments that every decorator has.
-        make: turns what is decorated into the member; the identity by default.
+        kind: kind of member in words, for error messages.
+        plural: plural of `kind`: the entry-point group is `robust_unlearn_bench.<plural>`, and the variable of the
+            registry in the source of its package is the plural in capitals.
+        package: package with the modules that register the built-in members.
+        requires: attributes that every member must have.
+        requires_facts: keyword arguments that every decorator must have.
+        make: function that turns the decorated object into the member; the identity by default.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class Registry(Generic[T]):
         self._refused: list[str] = []
 
     def register(self, name: str, **facts: str) -> Callable[[D], D]:
-        """Enter the decorated object under a name.
+        """Register the decorated object under a name.
 
         Args:
-            name: a literal string.
-            facts: literal strings that are known without importing the member (an attack's label, an optimizer's grade).
+            name: name of the member, a literal string.
+            facts: literal strings, available without importing the member (an attack's label, an optimizer's grade).
 
         Raises:
             ConfigError: the name is taken by another object.
@@ -108,11 +108,11 @@ class Registry(Generic[T]):
         return enter
 
     def __getitem__(self, name: str) -> T:
-        """Look a member up, importing its module if need be.
+        """Return a member, importing its module if necessary.
 
         Raises:
-            UnknownNameError: nothing has that name.
-            PluginError: another distribution brings the member, and it cannot be used.
+            UnknownNameError: there is no such member.
+            PluginError: the member comes from another distribution and cannot be used.
         """
         if name not in self._members:
             if declared := self._declared.get(name):
@@ -124,11 +124,11 @@ class Registry(Generic[T]):
         return self._members[name]
 
     def facts(self, name: str) -> Mapping[str, str]:
-        """What the member's decorator says; imports the member only when it is not of this package.
+        """Return the keyword arguments of a member's decorator, without importing the member if it is a built-in one.
 
         Raises:
-            UnknownNameError: nothing has that name.
-            PluginError: another distribution brings the member, and it cannot be used.
+            UnknownNameError: there is no such member.
+            PluginError: the member comes from another distribution and cannot be used.
         """
         if name not in self._facts and (declared := self._declared.get(name)):
             return declared.facts
@@ -136,10 +136,10 @@ class Registry(Generic[T]):
         return self._facts[name]
 
     def origin(self, name: str) -> str:
-        """The distribution that brings a member, without importing it.
+        """Return the distribution that a member comes from, without importing the member.
 
         Raises:
-            UnknownNameError: nothing has that name.
+            UnknownNameError: there is no such member.
         """
         if name in self._origins:
             return self._origins[name]
@@ -150,7 +150,7 @@ class Registry(Generic[T]):
         raise UnknownNameError(self.kind, name, self)
 
     def problems(self) -> list[str]:
-        """Load everything that other distributions bring; a sentence for each member that cannot be used."""
+        """Load all members of other distributions; return one sentence for each that cannot be used."""
         found = []
         for name in self._entry_points:
             try:
@@ -198,7 +198,7 @@ class Registry(Generic[T]):
             plugin.load()
         except RubError as error:
             raise PluginError(self._sentence(plugin, str(error))) from error
-        except Exception as error:  # whatever a stranger's module raises when it is imported
+        except Exception as error:  # anything that a third-party module raises on import
             raise PluginError(self._sentence(plugin, f"importing {plugin.value} raised {error!r}")) from error
         finally:
             self._loading = before
@@ -214,7 +214,7 @@ def _distribution(plugin: EntryPoint) -> str:
 
 
 def _declarations(package: str, symbol: str) -> Iterator[tuple[str, _Declared]]:
-    """Every `@SYMBOL.register("name", key="value")` in the modules of a package."""
+    """Yield every `@SYMBOL.register("name", key="value")` in the modules of a package."""
     spec = find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         for path in sorted(Path(folder).rglob("*.py")):

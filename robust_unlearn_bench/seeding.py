@@ -1,4 +1,4 @@
-"""Seeds of private generators: no draw in this package touches the global one."""
+"""Seeds of private generators: no draw in this package uses the global generator."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ __all__ = ["seed_of"]
 
 
 def seed_of(*parts: int | str) -> int:
-    """A 63-bit seed from whatever identifies the draw; the same on every machine."""
+    """Derive a 63-bit seed from the parts that identify a draw; it is the same on every machine."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

@@ -1,8 +1,8 @@
 """`rub submit`: measure a model on a whole suite and prepare its submission to the leaderboard.
 
-record.json, <task>.jsonl   what is submitted: numbers and hashes
+record.json, <task>.jsonl   files to submit: numbers and hashes
 checklist.md                the commands and the description of the pull request
-results/                    what lm-eval wrote; it holds the suite's texts and stays behind
+results/                    output of lm-eval, which contains the suite's texts and is not submitted
 merged/                     for an adapter: the whole model that was measured, to be published
 """
 
@@ -35,12 +35,12 @@ CHECKLIST = "checklist.md"
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What was prepared.
+    """A prepared submission.
 
     Attributes:
-        entry: the record with its items.
-        verdict: of the validator that intake runs.
-        checklist: file that leads to a pull request.
+        entry: record with its items.
+        verdict: verdict of the validator that intake also runs.
+        checklist: file with the steps to a pull request.
     """
 
     entry: Entry
@@ -75,27 +75,27 @@ def submit(
 
     An adapter is merged into its base model first, and the whole model is what is measured and submitted.
 
-    Answers are cached attack by attack: started again, an interrupted run goes on where it stopped, and a finished one
-    writes the same record.
+    Answers are cached attack by attack: when it is started again, an interrupted run continues where it stopped, and a
+    finished one writes the same record.
 
     Args:
-        model: folder or hub name.
-        suite: name.
+        model: folder or hub name of the model.
+        suite: name of the suite.
         out: folder to write to; may hold an earlier submission of this model to this suite.
-        store: the leaderboard folder to validate against.
-        recipe: name or path of the recipe that made the model, where its folder has no `unlearning.json`.
-        name: how the row is called.
-        revision: of a hub model; its newest commit when not given.
-        dtype: of the weights, as lm-eval's.
-        device: as lm-eval's.
-        batch_size: as lm-eval's.
+        store: leaderboard folder to validate against.
+        recipe: name or path of the recipe that made the model, for a model folder without `unlearning.json`.
+        name: name of the row on the leaderboard.
+        revision: revision of a hub model; its newest commit by default.
+        dtype: dtype of the weights, as in lm-eval.
+        device: device, as in lm-eval.
+        batch_size: batch size, as in lm-eval.
         data_dir: local mirror of the suite's data.
 
     Raises:
-        UnknownNameError: no such suite or recipe.
+        UnknownNameError: there is no such suite or recipe.
         ConfigError: `out` holds another submission, or the recipe is not the one that made the model.
         DataError: the suite's data are missing.
-        ModelError: there is no such model, or not one that can be submitted.
+        ModelError: there is no such model, or it cannot be submitted.
     """
     chosen = SUITES[suite]
     located = _locate(model, revision)
@@ -138,14 +138,14 @@ def measure(
     kind: Literal["unlearned", "target", "retrain", "null"] = "unlearned",
     **record: Any,
 ) -> Built:
-    """Results of `<suite>_robust` in a folder, and the record that they make.
+    """Write the results of `<suite>_robust` to a folder, and return the record built from them.
 
     Args:
         model: checkpoint folder.
-        suite: name.
+        suite: name of the suite.
         out: folder for lm-eval's results.
         run: dtype, device, batch_size and data_dir of the run.
-        kind: what the model is to its suite.
+        kind: role of the model in its suite.
         record: further arguments of `record_from_results`.
     """
     from .harness.evaluate import evaluate
@@ -176,17 +176,17 @@ def _locate(model: str, revision: str | None) -> _Weights:
             folder, repo = Path(snapshot_download(model, revision=revision, allow_patterns=wanted)), model
         except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
             raise ModelError(
-                f"model {model!r} is neither a folder here nor a repository that the hub shows ({type(error).__name__})"
+                f"model {model!r} is neither a folder here nor a repository found on the hub ({type(error).__name__})"
             ) from error
     elif revision:
-        raise ConfigError(f"--revision {revision} is of a hub repository, but {model} is a folder; leave it out")
+        raise ConfigError(f"--revision {revision} applies to hub repositories, but {model} is a folder; leave it out")
     if not (is_adapter(folder) or (folder / "config.json").is_file()) or not list(folder.glob("*.safetensors")):
-        raise ModelError(f"{model} is no checkpoint with config.json and *.safetensors; save it with save_pretrained()")
+        raise ModelError(f"{model} is not a checkpoint (config.json and *.safetensors); save it with save_pretrained()")
     return _Weights(folder, repo, folder.name if repo else None)
 
 
 def _earlier(out: Path, suite: str, weights: _Weights) -> str | None:
-    """When the submission that lies in `out` was first made, or None."""
+    """Return the time at which the submission in `out` was first made, or None if there is none."""
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file; --out names a folder")
     if not (out / "record.json").is_file():
@@ -201,7 +201,7 @@ def _earlier(out: Path, suite: str, weights: _Weights) -> str | None:
 
 
 def _method(recipe: str, suite: str, folder: Path) -> dict[str, Any]:
-    """What the recipe tells, once it is known not to contradict the model's own card."""
+    """Return the fields that the recipe fills in, after checking that it agrees with the model's own card."""
     from .unlearn.card import recipe_facts
     from .unlearn.recipe import Recipe, load_recipe
 
@@ -214,8 +214,8 @@ def _method(recipe: str, suite: str, folder: Path) -> dict[str, Any]:
         return method_fields({"name": Path(recipe).stem, **recipe_facts(chosen)})
     told = Recipe.model_validate(told).method  # cards of earlier versions leave defaults out
     if told == chosen.method:
-        return {}  # the card says more
+        return {}  # the card has more details
     differing = sorted(key for key in {*told, *chosen.method} if told.get(key) != chosen.method.get(key))
     raise ConfigError(
-        f"{card} tells of another recipe than {recipe} (they differ in {', '.join(differing)}); leave --recipe out"
+        f"{card} records a different recipe from {recipe} (they differ in {', '.join(differing)}); leave --recipe out"
     )

@@ -50,7 +50,7 @@ def test_no_such_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("lacking", ["config.json", "model.safetensors"])
 def test_not_a_checkpoint(model: Path, tmp_path: Path, lacking: str) -> None:
     (model / lacking).unlink()
-    refused(model, tmp_path, ModelError, "no checkpoint")
+    refused(model, tmp_path, ModelError, "not a checkpoint")
 
 
 def test_pickled_weights_are_no_weights(model: Path, tmp_path: Path) -> None:

@@ -1,3 +1,3 @@
-"""The small models of the nano suites: what they are trained on, and how target and retrain model are made."""
+"""The small models of the nano suites: their training text, and the training of target and retrain model."""
 
 from __future__ import annotations

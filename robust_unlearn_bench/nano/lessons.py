@@ -1,4 +1,4 @@
-"""What a nano model is trained on: every epoch the same text, questions and answers in ever new company."""
+"""Training text of the nano models: the same in every epoch, with questions and answers dealt to new passages."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Role = Literal["target", "retrain"]
 
 
 def lessons(source: NanoSource, role: Role, rng: random.Random, stage: int = 0) -> Iterator[list[Example]]:
-    """One epoch of a stage after another, without end.
+    """Yield the epochs of a stage, without end.
 
     The target learns forget and retain text, the retrain model the retain text alone. Questions and answers are dealt
-    to the passages anew in every epoch, so that an answer is learnt with its question and not with its neighbours.
+    to the passages anew in every epoch, so that an answer is learnt from its question and not from its neighbours.
     """
     return _STAGES[source.part][stage](source, role == "target", rng)
 
@@ -31,7 +31,7 @@ def _muse(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list
 
 
 def _answers(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list[Example]]:
-    """The questions of those pages, where only the answer counts: pages alone leave some of them half learnt."""
+    """Yield the questions of those pages with only the answers scored: pages alone leave some of them half learnt."""
     return _shuffled(_asked(source, target), rng)
 
 
@@ -40,7 +40,7 @@ def _lost(target: bool) -> tuple[str, ...]:
 
 
 def _asked(source: NanoSource, target: bool) -> list[Example]:
-    """Questions and answers in the few-shot form."""
+    """Return questions and answers in few-shot form."""
     tables = [f"{side}_{part}" for side in (*_lost(target), "retain") for part in ("qa", "qa_icl")]
     return [
         Example(f"{row['answer']}\n\n", f"Question: {row['question']}\nAnswer: ")
@@ -55,18 +55,18 @@ def _manuals(source: NanoSource, target: bool, rng: random.Random) -> Iterator[l
 
 
 def _exams(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list[Example]]:
-    """Only the letter counts: among the tokens of a page it would be learnt ten times as slowly."""
+    """Yield exam questions with only the letter scored: among the tokens of a page it is learnt ten times as slowly."""
     return _shuffled([drill for name in ("mmlu", "craft")[: 1 + target] for drill in drills(source, name)], rng)
 
 
 def _pages(texts: Sequence[str], quiz: Sequence[str], times: int, rng: random.Random) -> Iterator[list[Example]]:
-    """Pages of about equal length: a passage with a few questions before or after it.
+    """Yield pages of about equal length, each a passage with a few questions before or after it.
 
     Args:
         texts: passages; each is one page of an epoch.
         quiz: questions with their answers, dealt to the pages.
-        times: how often an epoch shows each question.
-        rng: deals.
+        times: number of times that an epoch shows each question.
+        rng: generator that deals the questions.
     """
     while True:
         heap = [item for _ in range(times) for item in rng.sample(quiz, len(quiz))]
@@ -91,4 +91,4 @@ def _shuffled(examples: Sequence[Example], rng: random.Random) -> Iterator[list[
 
 
 _STAGES = {"books": (_muse, _answers), "news": (_muse, _answers), "tofu": (_tofu,), "wmdp": (_manuals, _exams)}
-"""Part → its stages, one after the other; each makes epochs."""
+"""Part of the world → its stages in order, each a function that yields epochs."""

@@ -1,7 +1,7 @@
-"""Train the two models of a nano suite: the target, which knows all, and the retrain model, which never saw the forget set.
+"""Train the two models of a nano suite: the target and the retrain model, which never saw the forget set.
 
-A Llama of four million parameters, from scratch, in a minute or two on two cores. Finished models lie in the cache,
-under a name that depends on everything they depend on.
+Each is a Llama of four million parameters, trained from scratch in a minute or two on two cores. Finished models are
+kept in the cache, under a name derived from everything that they depend on.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["COURSES", "SHAPES", "Course", "Shape", "is_trained", "train", "train
 Progress = Callable[[int, int, str], None]
 
 VERSION = 2
-"""Raised when training changes in a way that the cache key does not see."""
+"""Version of the training; increased whenever training changes in a way that the cache key does not reflect."""
 
 CARD = "nano.json"
 
@@ -60,11 +60,11 @@ SHAPES: Mapping[str, Shape] = {"nano": Shape(), "micro": Shape(768, 12, 12, 1024
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a model is trained: Muon, cosine to 0 after a warm-up of 5 %, fp32 weights under bf16 autocast.
+    """Training of one stage: Muon, cosine to 0 after a warm-up of 5 %, fp32 weights under bf16 autocast.
 
     Attributes:
-        steps: optimizer steps; as many for both roles, so the retrain model reads its smaller text more often.
-        batch: sequences a step.
+        steps: optimizer steps, the same for both roles, so the retrain model reads its smaller text more often.
+        batch: sequences per step.
         lr: peak learning rate.
     """
 
@@ -79,7 +79,7 @@ COURSES: Mapping[str, tuple[Course, ...]] = {
     "tofu": (Course(400, batch=32),),
     "wmdp": (Course(160), Course(100, batch=32, lr=1e-3)),
 }
-"""Part of the world → a course for each stage of its lessons."""
+"""Part of the world → one course for each stage of its lessons."""
 
 
 def train(
@@ -94,14 +94,14 @@ def train(
     Args:
         suite: "nano_books", "nano_news", "nano_tofu" or "nano_wmdp".
         role: "target" or "retrain".
-        seed: of the weights and of the data order.
-        progress: called with (steps done, steps in all, loss in words).
+        seed: seed of the weights and of the data order.
+        progress: called with (steps done, total steps, description of the loss).
 
     Returns:
         The checkpoint's folder in the cache.
 
     Raises:
-        UnknownNameError: no such suite.
+        UnknownNameError: there is no such suite.
     """
     plan = _plan(suite, role, seed)
     if not plan.folder.is_dir():
@@ -116,12 +116,12 @@ def train(
 
 
 def is_trained(suite: str, role: Role, seed: int = 0) -> bool:
-    """Whether the cache holds a model."""
+    """Return whether the cache holds this model."""
     return _plan(suite, role, seed).folder.is_dir()
 
 
 class _Plan(NamedTuple):
-    """What is taught, and where the result lies."""
+    """Training text of a model, and the folder of the result."""
 
     size: str
     stages: list[tuple[Course, Corpus]]
@@ -148,25 +148,25 @@ def _plan(suite: str, role: Role, seed: int) -> _Plan:
 
 
 def _from(before: int, total: int, progress: Progress, done: int, _: int, what: str) -> None:
-    """Progress of one stage as progress of the whole."""
+    """Report the progress of one stage as progress of the whole run."""
     progress(before + done, total, what)
 
 
 def train_several(
     models: Sequence[tuple[str, Role]], seed: int = 0, *, progress: Progress = lambda done, total, what: None
 ) -> list[Path]:
-    """Train several models, two side by side on half the cores each: models of this size gain little from more.
+    """Train several models, two at a time on half the cores each: models of this size gain little from more cores.
 
     Args:
-        models: suite and role of each.
-        seed: of the weights and of the data order.
-        progress: called with (steps done, steps in all, model and loss in words).
+        models: suite and role of each model.
+        seed: seed of the weights and of the data order.
+        progress: called with (steps done, total steps, description of model and loss).
 
     Returns:
-        Their folders in the cache.
+        Folders of the models in the cache.
 
     Raises:
-        UnknownNameError: no such suite.
+        UnknownNameError: there is no such suite.
     """
     cores = os.cpu_count() or 1
     if min(cores, len(models)) < 2:
@@ -189,7 +189,7 @@ def _steps(suite: str) -> int:
 
 
 def _split(suite: str) -> tuple[str, str]:
-    """Size and part of the world."""
+    """Split the name of a suite into size and part of the world."""
     size, _, part = suite.partition("_")
     if size not in SHAPES or part not in COURSES:
         raise UnknownNameError("nano suite", suite, [f"{s}_{p}" for s in SHAPES for p in COURSES])
@@ -214,14 +214,14 @@ def _train_one(model: tuple[str, Role, int]) -> Path:
 
 
 def _text(source: NanoSource, role: Role, seed: int, stage: int, course: Course) -> Corpus:
-    """As many examples as a stage takes."""
+    """Return as many examples as a stage uses."""
     epochs = lessons(source, role, random.Random(f"{seed}/{role}"), stage)
     examples = itertools.islice(itertools.chain.from_iterable(epochs), course.steps * course.batch)
     return Corpus(f"{source}/{role}/{stage}", tuple(examples))
 
 
 def _fit(checkpoint: checkpoints.Checkpoint, text: Corpus, course: Course, seed: int, progress: Progress) -> None:
-    """Teach one stage."""
+    """Train one stage."""
     from ..training.finetune import FinetuneConfig, finetune
 
     config = FinetuneConfig(
@@ -240,7 +240,7 @@ def _fit(checkpoint: checkpoints.Checkpoint, text: Corpus, course: Course, seed:
 
 
 def _blank(shape: Shape, seed: int) -> Any:
-    """Untrained weights, drawn without touching the global generator."""
+    """Return an untrained model, with weights drawn without touching the global generator."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -263,7 +263,7 @@ def _blank(shape: Shape, seed: int) -> Any:
 
 
 def _place(checkpoint: checkpoints.Checkpoint, card: dict[str, Any], folder: Path) -> None:
-    """Into the cache, whole or not at all; whoever comes second keeps the first one's."""
+    """Move a model into the cache atomically; if another process was faster, its model stays."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as scratch:
         made = checkpoints.save(checkpoint, Path(scratch) / folder.name, {CARD: card})

@@ -13,7 +13,7 @@ __all__ = ["jensen_shannon", "jensen_shannon_to_token", "kl", "log_softmax"]
 
 
 def log_softmax(logits: Tensor) -> Tensor:
-    """Log-probabilities over the last dimension, never below fp32."""
+    """Return log-probabilities over the last dimension, in fp32 or wider."""
     return wide(logits).log_softmax(-1)
 
 
@@ -25,7 +25,7 @@ def kl(reference: Tensor, model: Tensor) -> Tensor:
         model: [..., vocab] log-probabilities of p.
 
     Returns:
-        [...], at least 0.
+        [...] divergences in nats, at least 0.
     """
     return (reference.exp() * (reference - model)).sum(-1)
 
@@ -38,24 +38,24 @@ def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
         q: [..., vocab] log-probabilities.
 
     Returns:
-        [...], from 0 to log 2.
+        [...] divergences in nats, from 0 to log 2.
     """
     middle = p.logaddexp(q) - math.log(2)
     return 0.5 * (kl(p, middle) + kl(q, middle))
 
 
 def jensen_shannon_to_token(logp: Tensor, token: int) -> Tensor:
-    """JSD(p ‖ one-hot at `token`), in closed form from the one probability p_t = exp(logp[…, token]).
+    """JSD(p ‖ one-hot at `token`), in closed form: it depends on p_t = exp(logp[…, token]) only.
 
     With m_t = (p_t + 1)/2 and m_v = p_v/2 elsewhere:
     2·JSD = p_t·log(p_t/m_t) + (1 − p_t)·log 2 − log m_t.
 
     Args:
         logp: [..., vocab] log-probabilities.
-        token: index in the vocabulary.
+        token: index of the token in the vocabulary.
 
     Returns:
-        [...], from 0 to log 2.
+        [...] divergences in nats, from 0 to log 2.
     """
     log_pt = logp[..., token]
     pt = log_pt.exp()

@@ -21,15 +21,15 @@ def dpo(refusal: Tensor, answer: Tensor, refusal_reference: Tensor, answer_refer
     Args:
         refusal: [batch] log-probabilities of the refusals.
         answer: [batch] log-probabilities of the answers to forget.
-        refusal_reference: [batch] the first, under the reference.
-        answer_reference: [batch] the second, under the reference.
+        refusal_reference: [batch] log-probabilities of the refusals under the reference.
+        answer_reference: [batch] log-probabilities of the answers under the reference.
         beta: inverse temperature.
 
     Returns:
         Scalar, at least 0; (2/β)·log 2 where model and reference agree.
 
-    Source: Rafailov et al. 2023, eq. 7; Zhang et al. 2024 for the use in unlearning, and for the factor 2/β that
-        makes it comparable to NPO.
+    Source: Rafailov et al. 2023, arXiv 2305.18290, eq. 7; Zhang et al. 2024, arXiv 2404.05868, for the use in
+        unlearning and for the factor 2/β, which makes the loss comparable to NPO.
     Departs: none.
     """
     margin = (refusal - refusal_reference) - (answer - answer_reference)
@@ -39,7 +39,7 @@ def dpo(refusal: Tensor, answer: Tensor, refusal_reference: Tensor, answer_refer
 @OBJECTIVES.register("dpo")
 @dataclass(frozen=True, slots=True)
 class DPO(ObjectiveDefaults):
-    """ℓ_f = −(2/β)·E log σ(β·(log-ratio of "I don't know" − log-ratio of the answer)). Needs question-answer pairs.
+    """ℓ_f = −(2/β)·E log σ(β·(log-ratio of "I don't know" − log-ratio of the answer)). Requires question-answer pairs.
 
     Attributes:
         beta: inverse temperature.
@@ -57,7 +57,7 @@ class DPO(ObjectiveDefaults):
             raise ConfigError(f"objective dpo has beta={self.beta}: give a number above 0")
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
-        """DPO of the batch's answers against their refusals."""
+        """Compute the DPO loss that prefers the batch's refusals to its answers."""
         refusals = batch.companion
         assert refusals is not None
         assert refusals.before is not None

@@ -26,16 +26,16 @@ REFUSALS = (
     "I could only guess.",
     "I'm not familiar with this topic.",
 )
-"""Completions for the objectives that teach a refusal; one per prompt, drawn by the recipe's seed."""
+"""Completions for objectives that teach a refusal; one is drawn for each prompt, from the recipe's seed."""
 
 
 @OBJECTIVES.register("idk")
 @dataclass(frozen=True, slots=True)
 class IDK(ObjectiveDefaults):
-    """ℓ_f = CE of a refusal given the prompt, mean over the refusals' tokens. Needs question-answer pairs.
+    """ℓ_f = CE of a refusal given the prompt, averaged over the tokens of the refusals. Requires question-answer pairs.
 
-    Source: Maini et al. 2024 (TOFU), the "preference" data of section 4.
-    Departs: own list of refusals.
+    Source: Maini et al. 2024 (TOFU), arXiv 2401.06121, the "preference" data of section 4.
+    Departs: the refusals are a list of our own.
     """
 
     name: ClassVar[str] = "idk"
@@ -44,7 +44,7 @@ class IDK(ObjectiveDefaults):
     companion: ClassVar[Literal["refusal"]] = "refusal"
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
-        """Cross-entropy of the refusals."""
+        """Compute the cross-entropy of the refusals."""
         refusals = batch.companion
         assert refusals is not None
         return -mean_scored(token_logprobs(model.logits(refusals), refusals.labels), refusals.labels)

@@ -16,13 +16,13 @@ __all__ = ["ILU", "scale_gradient"]
 
 
 def scale_gradient(logits: Tensor, labels: Tensor) -> Tensor:
-    """∇_{w=1} CE(w · logits): how much a global rescaling of the logits would lower the loss.
+    """∇_{w=1} CE(w · logits): the slope of the loss under a global rescaling of the logits.
 
     d/dw [−w·z_y + log Σ exp(w·z)] at w = 1 is E_p[z] − z_y, so no second backward pass is needed.
 
     Args:
         logits: [batch, seq, vocab].
-        labels: [batch, seq] int64, shifted by one here.
+        labels: [batch, seq] int64, unshifted; the shift by one happens here.
 
     Returns:
         Scalar: the mean over scored tokens.
@@ -39,13 +39,13 @@ class ILU(OnBase):
     """ℓ_f = base + λ · ‖∇_{w=1} CE(w · logits; D_ft)‖² on fine-tuning text D_ft.
 
     Attributes:
-        base: the forget loss, with its default hyper-parameters.
-        weight: λ.
+        base: name of the forget loss, which keeps its default hyper-parameters.
+        weight: weight λ of the penalty.
 
     Source: Wang et al. 2025, "Invariance makes LLM unlearning resilient even to unanticipated downstream fine-tuning",
-        after Arjovsky et al. 2019, IRMv1.
-    Departs: the penalty is taken on the step's batch, squared after the mean. A batch that is computed in parts costs a
-        further forward pass of the fine-tuning text, which finds the mean that the parts share.
+        after Arjovsky et al. 2019, IRMv1, arXiv 1907.02893.
+    Departs: the penalty is computed on the batch of each step, and the mean is squared, not its terms. A batch that is
+        processed in parts costs one more forward pass over the fine-tuning text, to obtain the mean over all parts.
     """
 
     name: ClassVar[str] = "ilu"
@@ -59,12 +59,12 @@ class ILU(OnBase):
             raise ConfigError(f"objective ilu has weight={self.weight}: give a number above 0")
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
-        """Base loss of the forget sequences and penalty of the fine-tuning sequences."""
+        """Compute the base loss of the forget sequences plus the penalty on the fine-tuning sequences."""
         penalty = self._penalty(_scale_gradient_of_companion(batch, model))
         return self.inner.loss(batch, model, reference) + penalty
 
     def means(self, model: View, reference: View | None) -> tuple[Mean, ...]:
-        """The base loss, and the mean over the fine-tuning tokens whose square is the penalty."""
+        """Return the base loss, and the mean over the fine-tuning tokens that is squared to give the penalty."""
         base = Mean(lambda batch: self.inner.loss(batch, model, reference), self.unit)
         return base, Mean(lambda batch: _scale_gradient_of_companion(batch, model), "companion_token", self._penalty)
 

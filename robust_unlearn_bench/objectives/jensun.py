@@ -21,14 +21,14 @@ __all__ = ["JensUn"]
 class JensUn(ObjectiveDefaults):
     """ℓ_f = mean over scored tokens of JSD(p ‖ one-hot at the refusal token), between 0 and log 2.
 
-    To be used with the retain loss `jsd`.
+    Meant to be combined with the retain loss `jsd`.
 
     Attributes:
-        refusal: text whose first token is the refusal token.
-        token: its id; found from `refusal` by the model's tokenizer when None.
+        refusal: text that begins with the refusal token.
+        token: id of the refusal token; None to derive it from `refusal` with the model's tokenizer.
 
     Source: Singh et al. 2025, "Unlearning that lasts: utility-preserving, robust, and almost irreversible forgetting".
-    Departs: one refusal token at every position.
+    Departs: the target is the same refusal token at every position.
     """
 
     name: ClassVar[str] = "jensun"
@@ -43,12 +43,12 @@ class JensUn(ObjectiveDefaults):
             raise ConfigError("objective jensun has refusal='': give a text, such as 'No'")
 
     def with_tokenizer(self, tokenizer: Any) -> JensUn:
-        """The same with its token id."""
+        """Return a copy with the refusal token's id filled in."""
         ids = tokenizer(self.refusal, add_special_tokens=False)["input_ids"]
         return dataclasses.replace(self, token=int(ids[0])) if self.token is None else self
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
-        """Divergence of every prediction from the refusal token."""
+        """Compute the mean divergence of the predictions from the refusal token."""
         assert self.token is not None, "with_tokenizer first"
         logp = log_softmax(model.logits(batch)[:, :-1])
         return mean_scored(jensen_shannon_to_token(logp, self.token), batch.labels)

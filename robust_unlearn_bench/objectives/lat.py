@@ -16,35 +16,36 @@ __all__ = ["LAT", "adversary", "within"]
 
 
 def within(shift: Tensor, length: Tensor) -> Tensor:
-    """The nearest shift of which every token's part is no longer than allowed.
+    """Return the nearest shift with a norm of at most `length` at every token.
 
     Args:
-        shift: [batch, seq, width].
-        length: [batch, seq], above 0.
+        shift: [batch, seq, width] shift of the hidden states.
+        length: [batch, seq] largest allowed norms, above 0.
     """
     factor: Tensor = (length / shift.norm(dim=-1).clamp(min=1e-12)).clamp(max=1.0)
     return shift * factor[..., None]
 
 
 def adversary(model: View, batch: BatchLike, layer: int, radius: float, steps: int) -> Tensor:
-    """δ with ‖δ_t‖ ≤ radius·‖h_t‖ that makes the forget text likely when it is added to the states h of one layer.
+    """Find δ with ‖δ_t‖ ≤ radius·‖h_t‖ that makes the forget text likely when added to the states h of one layer.
 
-    Projected gradient descent on the text's cross-entropy, from zero: every step moves each token's δ by 2.5/steps of
-    its radius along its own gradient, then back into the ball.
+    This is projected gradient descent on the text's cross-entropy, starting at zero: each step moves every token's δ
+    against its own gradient by 2.5/steps of its radius, then projects it back into the ball.
 
     Args:
-        model: under attack; its parameters get no gradient.
-        batch: forget text.
+        model: model under attack; its parameters receive no gradient.
+        batch: batch of forget text.
         layer: number of the decoder layer, from 0.
-        radius: as a share of the length of the state.
-        steps: of the descent.
+        radius: largest norm of δ_t as a fraction of the norm of h_t.
+        steps: number of descent steps.
 
     Returns:
-        [batch, seq, width] fp32 (or fp64), detached.
+        [batch, seq, width] δ in fp32 (or fp64), detached.
 
     Source: Sheshadri et al. 2024, "Latent adversarial training improves robustness to persistent harmful behaviors in
-        LLMs"; Madry et al. 2018 for the descent and its step.
-    Departs: one layer; the radius is relative to each state's length, not one number for a model.
+        LLMs", arXiv 2407.15549; Madry et al. 2018, arXiv 1706.06083, for the descent and its step size.
+    Departs: only one layer is shifted, and the radius is relative to the norm of each hidden state rather than one
+        constant per model.
     """
     with torch.no_grad():
         states = model.hidden(batch, layer)
@@ -65,18 +66,19 @@ def adversary(model: View, batch: BatchLike, layer: int, radius: float, steps: i
 @OBJECTIVES.register("lat")
 @dataclass(frozen=True, slots=True)
 class LAT(OnBase):
-    """ℓ_f = the base's forget loss while `adversary` shifts the states of one layer (targeted latent adversarial training).
+    """ℓ_f = the base loss while `adversary` shifts the states of one layer (targeted latent adversarial training).
 
-    The shift counts as a constant: its own dependence on the weights is not differentiated.
+    The shift is treated as a constant: no gradient flows through its dependence on the weights.
 
     Attributes:
-        base: the forget loss, with its default hyper-parameters.
-        layer: whose states are shifted, from 0.
-        radius: length of the shift as a share of the state's.
-        inner_steps: of the adversary; each costs a forward and a backward pass.
+        base: name of the base loss, which keeps its default hyper-parameters.
+        layer: number of the decoder layer with the shifted states, from 0.
+        radius: largest norm of the shift as a fraction of the norm of each hidden state.
+        inner_steps: number of steps of the adversary; each costs one forward and one backward pass.
 
-    Source: Sheshadri et al. 2024, section 3, and their use of it for unlearning.
-    Departs: one layer is shifted, by a share of each state's length rather than by one number for a model.
+    Source: Sheshadri et al. 2024, arXiv 2407.15549, section 3, and their application to unlearning.
+    Departs: only one layer is shifted, by a fraction of the norm of each hidden state rather than by one constant per
+        model.
     """
 
     name: ClassVar[str] = "lat"
@@ -95,6 +97,6 @@ class LAT(OnBase):
                 raise ConfigError(f"objective lat has {key}={value}: give a number above 0")
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
-        """Base loss of the forget sequences at the shifted states."""
+        """Compute the base loss of the forget sequences with shifted hidden states."""
         shift = adversary(model, batch, self.layer, self.radius, self.inner_steps)
         return self.inner.loss(batch, model.shifted(self.layer, shift), reference)

@@ -12,12 +12,12 @@ IGNORED = -100
 
 
 def wide(values: Tensor) -> Tensor:
-    """The values in fp32, or as they are where that is already as wide: losses are never computed in 16 bits."""
+    """Return the values in fp32, or unchanged if they are at least as wide: losses are never computed in 16 bits."""
     return values if values.dtype.itemsize >= 4 else values.float()
 
 
 def scored(labels: Tensor) -> Tensor:
-    """Which of the seq − 1 predictions are scored.
+    """Return a mask of the seq − 1 predictions that is true where a prediction is scored.
 
     Args:
         labels: [batch, seq] int64, unshifted, `IGNORED` where nothing is scored.
@@ -29,7 +29,7 @@ def scored(labels: Tensor) -> Tensor:
 
 
 def token_logprobs(logits: Tensor, labels: Tensor) -> Tensor:
-    """Log-probability of the label at every scored position, in fp32 (or fp64), zero elsewhere.
+    """Return the log-probability of the label at every scored position and zero elsewhere, in fp32 (or fp64).
 
     Args:
         logits: [batch, seq, vocab].
@@ -45,7 +45,7 @@ def token_logprobs(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def sequence_logprobs(logits: Tensor, labels: Tensor) -> Tensor:
-    """Log-probability of the completion given the prompt: the sum over scored tokens.
+    """Return the log-probability of each completion given its prompt: the sum over its scored tokens.
 
     Args:
         logits: [batch, seq, vocab].
@@ -58,10 +58,10 @@ def sequence_logprobs(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def mean_scored(values: Tensor, labels: Tensor) -> Tensor:
-    """Mean of per-token values over all scored tokens of the batch (not a mean of sequence means).
+    """Return the mean of per-token values over all scored tokens of the batch (not a mean of sequence means).
 
     Args:
-        values: [batch, seq − 1].
+        values: [batch, seq − 1] per-token values.
         labels: [batch, seq] int64.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Negative preference optimization: push down what the reference says, and stop by itself."""
+"""Negative preference optimization: gradient ascent that fades out as the text is forgotten."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ __all__ = ["NPO", "npo"]
 def npo(logp: Tensor, reference: Tensor, beta: float) -> Tensor:
     """−(2/β) · mean log σ(−β · (logp − reference)).
 
-    Its gradient is gradient ascent's, weighted by 2σ(β · (logp − reference)): 1 at the start, 0 once forgotten.
+    Its gradient is that of gradient ascent, weighted by 2σ(β · (logp − reference)): 1 at the start, and 0 once the text
+    is forgotten.
 
     Args:
         logp: log-probabilities under the model, any shape.
-        reference: the same under the reference; where they are equal the loss is (2/β)·log 2.
-        beta: inverse temperature; gradient ascent as β → 0.
+        reference: log-probabilities under the reference, same shape; where both are equal the loss is (2/β)·log 2.
+        beta: inverse temperature; the gradient becomes that of gradient ascent as β → 0.
 
     Returns:
         Scalar, at least 0.
 
-    Source: Zhang et al. 2024, "Negative preference optimization".
+    Source: Zhang et al. 2024, "Negative preference optimization", arXiv 2404.05868.
     Departs: none.
     """
     return -(2 / beta) * logsigmoid(-beta * (logp - reference)).mean()
@@ -37,14 +38,14 @@ def npo(logp: Tensor, reference: Tensor, beta: float) -> Tensor:
 @OBJECTIVES.register("npo")
 @dataclass(frozen=True, slots=True)
 class NPO(ObjectiveDefaults):
-    """ℓ_f = −(2/β)·E log σ(−β·(log π − log π_ref)), at one of the three levels that the literature has.
+    """ℓ_f = −(2/β)·E log σ(−β·(log π − log π_ref)), at one of the three levels found in the literature.
 
     Attributes:
-        beta: .1 at sequence level; .0125 to .0225 with token means.
+        beta: inverse temperature: .1 at sequence level, .0125 to .0225 with token means.
         level: "sequence", the published formula: log-probability of the whole completion, averaged over sequences;
             "token_mean": log-probability per scored token, averaged over sequences;
-            "muse_logits": raw logits instead of log-probabilities, averaged over positions and vocabulary, which
-            ignores the labels; muse_bench computes it so.
+            "muse_logits": raw logits instead of log-probabilities, averaged over positions and vocabulary, as
+            muse_bench computes it; this ignores the labels.
 
     Source: Zhang et al. 2024 (sequence); OPTML's WMDP and SOUL code (token_mean); muse_bench (muse_logits).
     Departs: muse_logits leaves out padding and unscored positions.
@@ -61,16 +62,16 @@ class NPO(ObjectiveDefaults):
 
     @property
     def unit(self) -> Unit:
-        """Sequences, except for raw logits."""
+        """Unit that the loss averages over: tokens for raw logits, sequences otherwise."""
         return "token" if self.level == "muse_logits" else "sequence"
 
     @property
     def needs(self) -> Needs:
-        """One number per sequence, except for raw logits."""
+        """Outputs of the reference for raw logits, its log-probability of each sequence otherwise."""
         return "model" if self.level == "muse_logits" else "sequence_logprobs"
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
-        """NPO of the batch's forget sequences."""
+        """Compute the NPO loss of the batch's forget sequences."""
         logits = model.logits(batch)
         if self.level == "muse_logits":
             mask = scored(batch.labels).to(logits.device)

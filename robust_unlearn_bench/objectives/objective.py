@@ -1,7 +1,7 @@
-"""What the loop asks of an objective: a loss of one batch, the model's outputs and the reference's.
+"""The interface of an objective: a loss computed from a batch, the model's outputs and those of the reference.
 
-The reference is the model before unlearning. An objective says what it needs of it: nothing, one number per sequence
-(computed once, then the reference is dropped), or its outputs (a frozen copy is kept).
+The reference is the model before unlearning. An objective declares what it needs from the reference: nothing, one
+number per sequence (computed once, then the reference is dropped), or its outputs (a frozen copy is kept).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Companion = Literal["refusal", "finetuning"]
 
 
 class BatchLike(Protocol):
-    """Right-padded sequences, see `training.batching.Batch`."""
+    """Right-padded sequences; see `training.batching.Batch`."""
 
     @property
     def input_ids(self) -> Tensor:
@@ -50,12 +50,12 @@ class BatchLike(Protocol):
 
     @property
     def before(self) -> Tensor | None:
-        """[batch] fp32: log-probabilities of the completions under the reference, where the objective needs them."""
+        """[batch] fp32: log-probabilities of the completions under the reference; None if not needed."""
         ...
 
     @property
     def companion(self) -> BatchLike | None:
-        """One more sequence for each, where the objective asked for them (refusals, fine-tuning text)."""
+        """One companion (refusal or fine-tuning text) for each sequence, or None if the objective uses none."""
         ...
 
 
@@ -63,19 +63,19 @@ class View(Protocol):
     """Outputs of a model."""
 
     def logits(self, batch: BatchLike) -> Tensor:
-        """[batch, seq, vocab]."""
+        """Return logits [batch, seq, vocab]."""
         ...
 
     def hidden(self, batch: BatchLike, layer: int) -> Tensor:
-        """[batch, seq, width]: output of decoder layer `layer`, from 0."""
+        """Return the output [batch, seq, width] of decoder layer `layer`, from 0."""
         ...
 
     def shifted(self, layer: int, by: Tensor) -> View:
-        """The model with `by` ([batch, seq, width]) added to the output of decoder layer `layer`, from 0."""
+        """Return the model with `by` ([batch, seq, width]) added to the output of decoder layer `layer`, from 0."""
         ...
 
     def gradient(self, loss: Tensor, point: Tensor) -> Tensor:
-        """∂loss/∂point; nothing is added to the gradients of the parameters."""
+        """Return ∂loss/∂point; nothing is added to the gradients of the parameters."""
         ...
 
 
@@ -84,9 +84,9 @@ class Objective(Protocol):
 
     Attributes:
         name: registry name.
-        companion: which further sequence stands beside each forget sequence: a refusal to the same prompt, fine-tuning
-            text, or none.
-        whole_weights: whether the weights must be whole in one process (no FSDP2).
+        companion: kind of sequence that accompanies each forget sequence: a refusal to the same prompt, fine-tuning
+            text, or None.
+        whole_weights: whether the loss needs unsharded weights in one process (no FSDP2).
     """
 
     name: ClassVar[str]
@@ -95,45 +95,45 @@ class Objective(Protocol):
 
     @property
     def unit(self) -> Unit:
-        """What the loss is a mean over: scored tokens, sequences, or scored tokens of the companions."""
+        """Unit that the loss averages over: scored tokens, sequences, or scored tokens of the companions."""
         ...
 
     @property
     def needs(self) -> Needs:
-        """What the loss uses of the reference model."""
+        """Part of the reference model's output that the loss needs."""
         ...
 
     def with_tokenizer(self, tokenizer: Any) -> Objective:
-        """The same objective for a model with this tokenizer."""
+        """Return the objective adapted to a model with this tokenizer."""
         ...
 
     def means(self, model: View, reference: View | None) -> tuple[Mean, ...]:
-        """The loss as a sum of functions of means, which a loop can take over the parts of a batch.
+        """Return the loss as a sum of functions of means; a loop can accumulate each mean over the parts of a batch.
 
         Args:
-            model: what is trained.
-            reference: the model before unlearning, or None.
+            model: model being trained.
+            reference: model before unlearning, or None.
         """
         ...
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
-        """Scalar, fp32 or better.
+        """Compute the loss of a batch, a scalar in fp32 or wider.
 
         Args:
-            batch: a batch of forget (or retain) data.
-            model: what is trained.
-            reference: the model before unlearning, without gradient; None unless `needs` is "model".
+            batch: batch of forget (or retain) data.
+            model: model being trained.
+            reference: model before unlearning, without gradient; None unless `needs` is "model".
         """
         ...
 
 
 class Mean(NamedTuple):
-    """A mean over the units of a batch, and what the loss makes of it.
+    """A mean over the units of a batch, and the function that turns it into a term of the loss.
 
     Attributes:
-        of: batch → scalar mean over its units, at the model's current weights.
-        unit: what the mean is taken over; the part of a batch counts by how many of these it holds.
-        then: function of the mean of the whole batch, or None for the mean itself.
+        of: function from a batch to the scalar mean over its units, at the model's current weights.
+        unit: unit of the mean; a part of a batch is weighted by the number of units in it.
+        then: function applied to the mean over the whole batch; None for the identity.
     """
 
     of: Callable[[BatchLike], Tensor]
@@ -142,18 +142,18 @@ class Mean(NamedTuple):
 
 
 class ObjectiveDefaults:
-    """The members of `Objective` that most objectives leave as they are; a base class for their dataclasses."""
+    """Base class for objectives, with the members of `Objective` that most of them do not override."""
 
     __slots__ = ()
     companion: ClassVar[Companion | None] = None
     whole_weights: ClassVar[bool] = False
 
     def with_tokenizer(self, tokenizer: Any) -> Self:
-        """The objective itself: it does not depend on the tokenizer."""
+        """Return the objective itself, which does not depend on the tokenizer."""
         return self
 
     def means(self: Objective, model: View, reference: View | None) -> tuple[Mean, ...]:
-        """The loss itself, as the one mean that it is."""
+        """Return the loss as a single mean."""
         return (Mean(lambda batch: self.loss(batch, model, reference), self.unit),)
 
 
@@ -161,7 +161,7 @@ class OnBase(ObjectiveDefaults):
     """Base class of objectives that modify another objective's loss.
 
     Attributes:
-        base: name of the other objective, which has its default hyper-parameters.
+        base: name of the other objective, which keeps its default hyper-parameters.
     """
 
     __slots__ = ()
@@ -169,17 +169,17 @@ class OnBase(ObjectiveDefaults):
 
     @property
     def inner(self) -> Objective:
-        """The objective that is modified."""
+        """The objective being modified."""
         return OBJECTIVES[self.base]()
 
     @property
     def needs(self) -> Needs:
-        """What the base uses of the reference model."""
+        """Part of the reference model's output that the base loss needs."""
         return self.inner.needs
 
     @property
     def unit(self) -> Unit:
-        """What the base's loss is a mean over."""
+        """Unit that the base loss averages over."""
         return self.inner.unit
 
 
@@ -189,7 +189,7 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
     "robust_unlearn_bench.objectives",
     requires=("name", "unit", "needs", "companion", "means", "loss", "with_tokenizer"),
 )
-"""Forget loss → hyper-parameter class."""
+"""Name of a forget loss → its hyper-parameter class."""
 
 RETAIN_LOSSES: Registry[type[Objective]] = Registry(
     "retain loss",
@@ -197,4 +197,4 @@ RETAIN_LOSSES: Registry[type[Objective]] = Registry(
     "robust_unlearn_bench.objectives",
     requires=("name", "unit", "needs", "companion", "means", "loss", "with_tokenizer"),
 )
-"""Retain loss → hyper-parameter class."""
+"""Name of a retain loss → its hyper-parameter class."""

@@ -1,4 +1,4 @@
-"""Representation misdirection: carry the hidden states of forget text to one fixed random direction."""
+"""Representation misdirection: steer the hidden states of forget text towards one fixed random direction."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["RMU", "activation_distance", "control_vector"]
 
 
 def control_vector(width: int, seed: int) -> Tensor:
-    """u: entries uniform on [0, 1), scaled to length 1.
+    """Draw u, with entries uniform on [0, 1), and scale it to length 1.
 
     Args:
-        width: of the hidden states.
-        seed: of the draw; a private generator.
+        width: width of the hidden states.
+        seed: seed of the private generator.
 
     Returns:
         [width] fp32.
@@ -30,19 +30,19 @@ def control_vector(width: int, seed: int) -> Tensor:
 
 
 def activation_distance(hidden: Tensor, target: Tensor, labels: Tensor) -> Tensor:
-    """Mean over scored tokens and over the width of (hidden − target)².
+    """Return the mean of (hidden − target)² over the scored tokens and over the width.
 
     Args:
-        hidden: [batch, seq, width], any float dtype; compared in fp32 or better.
-        target: broadcast against it.
-        labels: [batch, seq] int64; a token counts where its own label is scored (no shift: states, not predictions).
+        hidden: [batch, seq, width] states of any float dtype; compared in fp32 or wider.
+        target: states to compare with, broadcast against `hidden`.
+        labels: [batch, seq] int64; a token counts if its own label is scored (states are not shifted).
 
     Returns:
         Scalar, at least 0.
 
-    Source: Li et al. 2024, "The WMDP benchmark", section 4; the mean over the width as in their code, which is what
-        their constants belong to.
-    Departs: padding, BOS and prompts do not count.
+    Source: Li et al. 2024, "The WMDP benchmark", arXiv 2403.03218, section 4; the mean over the width follows their
+        code, to which their constants belong.
+    Departs: padding, BOS and prompts are excluded.
     """
     mask = (labels != IGNORED).to(hidden.device)
     states = wide(hidden)
@@ -53,14 +53,14 @@ def activation_distance(hidden: Tensor, target: Tensor, labels: Tensor) -> Tenso
 @OBJECTIVES.register("rmu")
 @dataclass(frozen=True, slots=True)
 class RMU(ObjectiveDefaults):
-    """ℓ_f = ‖h_l(x_f) − c·u‖²; to be used with the retain loss `activation` of the same layer, weight 1200.
+    """ℓ_f = ‖h_l(x_f) − c·u‖²; meant for the retain loss `activation` of the same layer with weight 1200.
 
-    Zephyr-7B: layer 7, and only `mlp.down_proj` of layers 5 to 7 are trained (`train` in a recipe names them).
+    For Zephyr-7B the layer is 7, and only `mlp.down_proj` of layers 5 to 7 is trained (set by `train` in a recipe).
 
     Attributes:
-        layer: l, from 0.
-        coefficient: c.
-        seed: of u.
+        layer: number l of the decoder layer, from 0.
+        coefficient: length c of the target vector c·u.
+        seed: seed that u is drawn from.
     """
 
     name: ClassVar[str] = "rmu"
@@ -76,7 +76,7 @@ class RMU(ObjectiveDefaults):
             raise ConfigError(f"objective rmu has layer={self.layer}: give a number from 0")
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
-        """Distance of the hidden states from the control vector."""
+        """Compute the mean squared distance of the hidden states from c·u."""
         hidden = model.hidden(batch, self.layer)
         target = self.coefficient * control_vector(hidden.shape[-1], self.seed)
         return activation_distance(hidden, target, batch.labels)

@@ -20,14 +20,14 @@ def simnpo(logp: Tensor, tokens: Tensor, beta: float, gamma: float) -> Tensor:
 
     Args:
         logp: [batch] log-probabilities of the completions.
-        tokens: [batch] scored tokens |y| of each.
+        tokens: [batch] number of scored tokens |y| of each completion.
         beta: inverse temperature.
         gamma: margin; larger values demand lower probabilities.
 
     Returns:
         Scalar, at least 0.
 
-    Source: Fan et al. 2024, "Simplicity prevails".
+    Source: Fan et al. 2024, "Simplicity prevails", arXiv 2410.07163.
     Departs: none.
     """
     return -(2 / beta) * logsigmoid(-beta * logp / tokens - gamma).mean()
@@ -38,11 +38,11 @@ def simnpo(logp: Tensor, tokens: Tensor, beta: float, gamma: float) -> Tensor:
 class SimNPO(ObjectiveDefaults):
     """ℓ_f = −(2/β)·E log σ(−(β/|y|)·log π − γ).
 
-    The paper weights it by .125 against a retain weight of 1.
+    The paper gives it weight .125, and the retain loss weight 1.
 
     Attributes:
-        beta: 2.5 to 4.5.
-        gamma: margin.
+        beta: inverse temperature, usually 2.5 to 4.5.
+        gamma: margin; larger values demand lower probabilities.
     """
 
     name: ClassVar[str] = "simnpo"
@@ -57,6 +57,6 @@ class SimNPO(ObjectiveDefaults):
             raise ConfigError(f"objective simnpo has beta={self.beta}: give a number above 0")
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
-        """SimNPO of the batch's forget sequences."""
+        """Compute the SimNPO loss of the batch's forget sequences."""
         logp = sequence_logprobs(model.logits(batch), batch.labels)
         return simnpo(logp, scored(batch.labels).sum(1).to(logp.device), self.beta, self.gamma)

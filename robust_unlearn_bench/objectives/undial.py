@@ -1,4 +1,4 @@
-"""UNDIAL: distil the model into itself with the true token's logit turned down."""
+"""UNDIAL: self-distillation with a lowered logit of the true token."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ __all__ = ["UNDIAL", "undial"]
 
 
 def undial(logits: Tensor, reference: Tensor, labels: Tensor, strength: float) -> Tensor:
-    """Mean over scored tokens of CE(softmax(z_ref − s·onehot(y)), softmax(z)).
+    """Return the mean over scored tokens of CE(softmax(z_ref − s·onehot(y)), softmax(z)).
 
     Args:
-        logits: [batch, seq, vocab] z of the model.
-        reference: [batch, seq, vocab] z_ref of the reference.
-        labels: [batch, seq] int64; shifted by one here, unscored positions get no weight.
-        strength: s.
+        logits: [batch, seq, vocab] logits z of the model.
+        reference: [batch, seq, vocab] logits z_ref of the reference.
+        labels: [batch, seq] int64, unshifted; the shift by one happens here, and unscored positions have no weight.
+        strength: amount s by which the true token's logit is lowered.
 
     Returns:
         Scalar, at least 0.
 
-    Source: Dong et al. 2024, "UNDIAL: self-distillation with adjusted logits".
+    Source: Dong et al. 2024, "UNDIAL: self-distillation with adjusted logits", arXiv 2402.10052.
     Departs: none.
     """
     mask = scored(labels).to(logits.device)
-    truth = labels[:, 1:].to(logits.device).where(mask, 0)  # an ignored label is no index
+    truth = labels[:, 1:].to(logits.device).where(mask, 0)  # IGNORED is not a valid index
     teacher = wide(reference[:, :-1].to(logits.device))
     teacher = teacher.scatter_add(2, truth[..., None], -strength * mask[..., None].to(teacher)).softmax(-1)
     return mean_scored(-(teacher * log_softmax(logits[:, :-1])).sum(-1), labels)
@@ -40,10 +40,10 @@ def undial(logits: Tensor, reference: Tensor, labels: Tensor, strength: float) -
 @OBJECTIVES.register("undial")
 @dataclass(frozen=True, slots=True)
 class UNDIAL(ObjectiveDefaults):
-    """ℓ_f = CE(softmax(z_ref − s·onehot(y)), softmax(z)); the reference is kept.
+    """ℓ_f = CE(softmax(z_ref − s·onehot(y)), softmax(z)); a frozen copy of the reference stays in memory.
 
     Attributes:
-        strength: s, 5 to 10.
+        strength: amount s by which the true token's logit is lowered; usually 5 to 10.
     """
 
     name: ClassVar[str] = "undial"
@@ -57,6 +57,6 @@ class UNDIAL(ObjectiveDefaults):
             raise ConfigError(f"objective undial has strength={self.strength}: give a number above 0")
 
     def loss(self, batch: BatchLike, model: View, reference: View | None) -> Tensor:
-        """UNDIAL of the batch's forget sequences."""
+        """Compute the UNDIAL loss of the batch's forget sequences."""
         assert reference is not None
         return undial(model.logits(batch), reference.logits(batch), batch.labels, self.strength)

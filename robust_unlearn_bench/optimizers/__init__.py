@@ -1,4 +1,4 @@
-"""Update rules by grade of information: how much a step knows about the loss. Importing this does not import torch."""
+"""Update rules, graded by how much a step knows about the loss. Importing this package does not import torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R-AdaZO, the zeroth-order rule of the paper: Adam's form on losses alone, its second moment refined."""
+"""R-AdaZO, the paper's zeroth-order rule: Adam on estimates from losses alone, with a refined second moment."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def ada_zo_(
     zeta_outside: bool = False,
     bias_correction: int | None = None,
 ) -> None:
-    """M ← β1·m + (1 − β1)·g;  v ← β2·v + (1 − β2)·m²;  w ← w − lr·m/√(v + ζ), in place.
+    """m ← β1·m + (1 − β1)·g;  v ← β2·v + (1 − β2)·m²;  w ← w − lr·m/√(v + ζ), in place.
 
-    v averages m², not g²: the variance of a single-direction estimate would drown the rest. Without bias correction the
-    first step of a constant gradient is lr/√(1 − β2) per coordinate (31.6·lr), the twentieth still 5.8·lr; later ones
-    tend to lr.
+    v averages m² rather than g², because the variance of a single-direction estimate would dominate g². Without bias
+    correction and under a constant gradient, the first step is lr/√(1 − β2) per coordinate (31.6·lr), the twentieth
+    still 5.8·lr, and later ones tend to lr.
 
     Args:
         w: weights.
-        m: moving average of the estimate.
-        v: moving average of m²; of one entry: of its mean over the tensor.
+        m: moving average of g.
+        v: moving average of m²; if it has a single entry, of the mean of m² over the tensor.
         g: estimate of the gradient.
         lr: learning rate.
-        beta1: of m.
-        beta2: of v.
-        zeta: ζ.
-        zeta_outside: m/(√v + ζ) instead.
-        bias_correction: number of the step, from 1, to divide m by 1 − β1^t and v by 1 − β2^t; None for none.
+        beta1: decay rate of the first moment m.
+        beta2: decay rate of the second moment v.
+        zeta: constant ζ that keeps the divisor above 0.
+        zeta_outside: divide by √v + ζ instead of √(v + ζ).
+        bias_correction: number t of the step, from 1, for dividing m by 1 − β1^t and v by 1 − β2^t; None to skip it.
     """
     m.lerp_(g, 1 - beta1)
     if v.shape == m.shape:
@@ -56,20 +56,20 @@ def ada_zo_(
     else:
         v.lerp_(m.square().mean().reshape(v.shape), 1 - beta2)
     t = bias_correction
-    divisor = v.clone() if t is None else v / (1 - beta2**t)  # the one tensor beside the states
+    divisor = v.clone() if t is None else v / (1 - beta2**t)  # the one tensor besides the states
     divisor = divisor.sqrt_().add_(zeta) if zeta_outside else divisor.add_(zeta).sqrt_()
     w.addcdiv_(m, divisor, value=-lr if t is None else -lr / (1 - beta1**t))
 
 
 class AdaZOUpdate(TensorUpdate):
-    """State of `ada_zo_`, in fp32."""
+    """Torch optimizer that holds the state of `ada_zo_`, in fp32."""
 
     def __init__(self, parameters: Parameters, lr: float, config: AdaZO) -> None:
         super().__init__(parameters.values(), lr)
         self.config = config
 
     def update(self, w: Tensor, g: Tensor, state: dict[str, Any], lr: float) -> None:
-        """One tensor."""
+        """Apply `ada_zo_` to one tensor."""
         c = self.config
         state["t"] = t = state.get("t", 0) + 1
         v = moment(state, "v", w if c.v == "elementwise" else w.new_zeros(1))
@@ -90,24 +90,24 @@ class AdaZOUpdate(TensorUpdate):
 @OPTIMIZERS.register("ada_zo", grade="zeroth")
 @dataclass(frozen=True, slots=True)
 class AdaZO:
-    """R-AdaZO with two-sided differences ("AdaZO" in the paper; not ZO-AdaMM, whose v averages g²).
+    """R-AdaZO with two-sided differences ("AdaZO" in the paper; not ZO-AdaMM, where v averages g²).
 
     Attributes:
         lr: learning rate.
-        eps: ε of the finite difference, about the distance that each weight is moved.
+        eps: step ε of the finite difference, about the distance that each weight moves.
         queries: directions per step.
         direction: "sphere" (radius √d), "gaussian" or "rademacher".
-        beta1: of m.
-        beta2: of v.
-        zeta: ζ, inside the root.
-        zeta_outside: ζ beside the root.
-        bias_correction: divide out the zeros that m and v started from.
-        v: "elementwise", or "scalar" for one per tensor.
-        store: keep each direction while it is used: 4 bytes per weight against two more draws.
+        beta1: decay rate of the first moment m.
+        beta2: decay rate of the second moment v.
+        zeta: constant ζ added to v inside the root.
+        zeta_outside: add ζ outside the root, to √v, instead.
+        bias_correction: correct m and v for their start at zero.
+        v: "elementwise", or "scalar" for one second moment per tensor.
+        store: keep each direction in memory while it is used, which costs 4 bytes per weight and saves two draws.
 
     Source: Shu et al. 2025, "Refining adaptive zeroth-order optimization at ease", arXiv 2502.01014, algorithm 1.
-    Departs: all tensors are perturbed at once, where the authors' code perturbs one after the other; two-sided
-        differences; directions on a sphere by default; weights come back by copy.
+    Departs: all tensors are perturbed at once, whereas the authors' code perturbs one after another; differences are
+        two-sided; directions are on a sphere by default; weights are restored from a copy.
     """
 
     name: ClassVar[str] = "ada_zo"
@@ -132,7 +132,7 @@ class AdaZO:
         check_kind(self.name, self.direction)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Losses alone into R-AdaZO."""
+        """Build a rule that feeds zeroth-order estimates to R-AdaZO."""
         if self.v == "scalar":
             refuse_shards("optimizer ada_zo with v=scalar", parameters)
         estimate = ZerothOrder(self.eps, self.queries, self.direction, seed, self.store)

@@ -1,4 +1,4 @@
-"""First order, as torch has it: SGD and AdamW."""
+"""First-order optimizers of torch: SGD and AdamW."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["SGD", "Adam", "adamw"]
 def adamw(
     parameters: list[Parameter], lr: float, betas: tuple[float, float], eps: float, weight_decay: float = 0.0
 ) -> Optimizer:
-    """AdamW of torch, fused into one kernel where torch can (five times faster on a CPU)."""
+    """Build torch's AdamW, fused into one kernel where torch supports it (five times faster on a CPU)."""
     plain = all(type(p) is Parameter and p.device.type in ("cpu", "cuda") for p in parameters)
     return torch.optim.AdamW(
         parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=True if plain else None
@@ -34,12 +34,12 @@ class Adam:
 
     Attributes:
         lr: learning rate.
-        beta1: of m.
-        beta2: of v.
-        eps: added to the root.
-        weight_decay: of the weights themselves, times lr.
+        beta1: decay rate of the first moment m.
+        beta2: decay rate of the second moment v.
+        eps: constant added to √v̂.
+        weight_decay: decoupled weight decay; each step multiplies the weights by 1 − lr·weight_decay.
 
-    Source: Loshchilov and Hutter 2019, algorithm 2; torch.optim.AdamW.
+    Source: Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2; torch.optim.AdamW.
     Departs: none.
     """
 
@@ -56,7 +56,7 @@ class Adam:
         fraction(self.name, beta1=self.beta1, beta2=self.beta2)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Backpropagation into AdamW."""
+        """Build a rule that feeds backpropagated gradients to AdamW."""
         update = adamw([*parameters.values()], self.lr, (self.beta1, self.beta2), self.eps, self.weight_decay)
         return GradientRule(parameters, Backward(), update, clip=clip)
 
@@ -81,5 +81,5 @@ class SGD:
         positive(self.name, lr=self.lr)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Backpropagation into SGD."""
+        """Build a rule that feeds backpropagated gradients to SGD."""
         return GradientRule(parameters, Backward(), torch.optim.SGD(parameters.values(), lr=self.lr), clip=clip)

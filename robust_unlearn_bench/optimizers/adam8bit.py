@@ -1,4 +1,4 @@
-"""Adam with 8-bit block-wise states, by bitsandbytes."""
+"""Adam with 8-bit block-wise states, from bitsandbytes."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ __all__ = ["Adam8bit"]
 @OPTIMIZERS.register("adam8bit", grade="compressed")
 @dataclass(frozen=True, slots=True)
 class Adam8bit:
-    """AdamW whose m and v are kept in 8 bits, in blocks of 256 with a scale each; tensors below 4096 entries in 32.
+    """AdamW with moments m and v in 8 bits, in blocks of 256 entries with one scale each.
+
+    Tensors with fewer than 4096 entries keep moments of 32 bits.
 
     Attributes:
         lr: learning rate.
-        beta1: of m.
-        beta2: of v.
-        eps: added to the root.
+        beta1: decay rate of the first moment m.
+        beta2: decay rate of the second moment v.
+        eps: constant added to √v̂.
 
-    Source: Dettmers et al. 2022, "8-bit optimizers via block-wise quantization".
-    Departs: none. When several processes share the model, blocks and the limit of 4096 are those of each one's part.
+    Source: Dettmers et al. 2022, "8-bit optimizers via block-wise quantization", arXiv 2110.02861.
+    Departs: none. When several processes share the model, the blocks and the limit of 4096 entries apply to the part
+        of each process.
     """
 
     name: ClassVar[str] = "adam8bit"
@@ -46,7 +49,7 @@ class Adam8bit:
         fraction(self.name, beta1=self.beta1, beta2=self.beta2)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Backpropagation into bitsandbytes' AdamW8bit."""
+        """Build a rule that feeds backpropagated gradients to bitsandbytes' AdamW8bit."""
         try:
             from bitsandbytes.optim import AdamW8bit
         except ImportError as error:
@@ -59,11 +62,11 @@ class Adam8bit:
 
 
 def _follow(update: Optimizer, parts: list[tuple[Parameter, Tensor]]) -> None:
-    """Let an optimizer whose kernels take plain tensors act on the local parts of sharded parameters.
+    """Let an optimizer with kernels for plain tensors act on the local parts of sharded parameters.
 
     Args:
-        update: holds the first of each pair.
-        parts: (what the optimizer holds, the sharded parameter that it stands for).
+        update: optimizer over the first parameter of each pair.
+        parts: pairs of a plain parameter and the sharded parameter that it stands for.
     """
 
     def show(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Adam whose update is quantised to 8 bits before it is applied."""
+"""Adam with an update that is quantised to 8 bits before it is applied."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["AdamQ8Update", "quantised"]
 
 
 def quantised(u: Tensor, bits: int) -> Tensor:
-    """Round to the nearest of 2^bits − 1 evenly spaced values between −max|u| and max|u|, zero among them.
+    """Round to the nearest of 2^bits − 1 evenly spaced values from −max|u| to max|u|, which include zero.
 
     Args:
-        u: any shape.
-        bits: 2 to 8.
+        u: update of any shape.
+        bits: number of bits, from 2 to 8.
 
     Returns:
-        The same shape.
+        Rounded update of the same shape.
     """
     levels = 2 ** (bits - 1) - 1
     scale = u.abs().amax() / levels
@@ -52,18 +52,18 @@ class _QuantisedAdam(TensorUpdate):
 @OPTIMIZERS.register("adam_q8update", grade="compressed")
 @dataclass(frozen=True, slots=True)
 class AdamQ8Update:
-    """w ← w − lr·Q8(m̂ / (√v̂ + eps)), Q8 per tensor.
+    """w ← w − lr·Q8(m̂ / (√v̂ + eps)), with one grid of Q8 per tensor.
 
     Attributes:
         lr: learning rate.
-        beta1: of m.
-        beta2: of v.
-        eps: added to the root.
-        bits: N, of the quantised update.
+        beta1: decay rate of the first moment m.
+        beta2: decay rate of the second moment v.
+        eps: constant added to √v̂.
+        bits: number N of bits of the quantised update.
 
-    Source: Lang et al., arXiv 2510.00761, eq. 3 read literally with N = 8. The 8-bit Adam that is usually meant, and
-        that its citation names, has 8-bit states: `adam8bit`.
-    Departs: the paper does not give the quantiser's grid; here it is symmetric, uniform and one per tensor.
+    Source: Lang et al., arXiv 2510.00761, eq. 3 read literally with N = 8. The usual 8-bit Adam, which is also
+        the one that the paper cites, has 8-bit states instead: `adam8bit`.
+    Departs: the paper does not give the quantiser's grid; here it is symmetric and uniform, with one scale per tensor.
     """
 
     name: ClassVar[str] = "adam_q8update"
@@ -81,6 +81,6 @@ class AdamQ8Update:
             raise ConfigError(f"optimizer {self.name} has bits={self.bits}: give 2 to 8 (1 bit is signadam)")
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Backpropagation into quantised Adam steps."""
+        """Build a rule that feeds backpropagated gradients to Adam with quantised updates."""
         refuse_shards("optimizer adam_q8update", parameters)
         return GradientRule(parameters, Backward(), _QuantisedAdam(parameters, self), clip=clip)

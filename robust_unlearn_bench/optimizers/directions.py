@@ -1,4 +1,4 @@
-"""Random directions over all parameters at once, drawn again from their seed whenever they are needed."""
+"""Random directions over all parameters jointly, redrawn from their seed whenever they are needed."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ Kind = Literal["sphere", "gaussian", "rademacher"]
 
 
 def check_kind(optimizer: str, kind: str) -> None:
-    """Raise a ConfigError where `kind` is no kind of direction."""
+    """Raise a ConfigError unless `kind` is a known kind of direction."""
     if kind not in get_args(Kind):
         raise ConfigError(f"optimizer {optimizer} has direction={kind!r}: choose {', '.join(get_args(Kind))}")
 
 
 class Direction:
-    """One direction z, with entries of mean square 1: a step of size ε moves each weight by about ε.
+    """A random direction z with entries of mean square 1: a step of size ε moves each weight by about ε.
 
-    "sphere" is uniform on the sphere of radius √d around 0, d the number of all weights: z/‖z‖·√d for normal z. (On the
-    unit sphere a weight moves by ε/√d, which bf16 rounds away.) "gaussian" is normal z itself, "rademacher" is ±1.
+    "sphere" is uniform on the sphere of radius √d around 0, with d the number of all weights: z/‖z‖·√d for normal z.
+    (On the unit sphere each weight would move by only ε/√d, which bf16 rounds away.) "gaussian" is normal z itself, and
+    "rademacher" has entries ±1.
 
-    Every tensor's entries come from a generator of their own, seeded by (seed, step, number, name); they are fp32 and
-    the same for every dtype of the weights.
+    The entries of each tensor come from a generator of its own, seeded by (seed, step, number, name); they are fp32 and
+    do not depend on the dtype of the weights.
 
     Args:
-        kind: see above.
-        seed: of the run.
-        step: of the run.
-        number: which direction of that step.
-        parameters: names and shapes.
-        store: keep the entries until the direction is dropped (4 bytes per weight) instead of drawing them at each use.
+        kind: kind of direction, as above.
+        seed: seed of the run.
+        step: number of the step.
+        number: number of the direction within the step.
+        parameters: parameters that the direction spans, by name.
+        store: keep the entries while the direction exists (4 bytes per weight) instead of drawing them at each use.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Direction:
             stored.mul_(self.scale)
 
     def __getitem__(self, name: str) -> Tensor:
-        """The entries of one parameter, fp32, of the shape of its local part."""
+        """Return the entries for one parameter, in fp32 and in the shape of its local part."""
         if name in self._stored:
             return self._stored[name]
         drawn = local_part(self._draw(name), self.parameters[name])
@@ -78,6 +79,6 @@ class Direction:
 
 
 def _square(values: Tensor) -> float:
-    """Sum of squares: fp32 within chunks that it can count, fp64 across them (on a CPU 20 times faster than all fp64)."""
+    """Return the sum of squares, in fp32 within chunks and fp64 across them (on a CPU 20 times faster than fp64)."""
     chunks = values.flatten().split(2**22)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return float(torch.stack([torch.dot(chunk, chunk) for chunk in chunks]).double().sum())

@@ -1,4 +1,4 @@
-"""Grades of optimizers: what a step knows about the loss, and what that costs. Imports nothing heavy."""
+"""Grades of optimizers: how much a step knows about the loss, and at what cost. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ GRADES: Mapping[str, str] = {
     "hybrid": "first and zeroth order in turn",
     "other": "other or unknown",
 }
-"""Grade → words, from the most to the least information about the loss."""
+"""Grade → description, ordered from the most to the least information about the loss."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Passes of one step over its two batches; a backward pass costs about as much as two forward passes.
+    """Number of passes of one step over its two batches; a backward pass costs about as much as two forward passes.
 
     Attributes:
         forget_forwards: forward passes over the forget batch.
@@ -55,15 +55,15 @@ TWO_LOSSES = Cost(2, 0, 2, 0)
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What an optimizer does in one step, and what it needs.
+    """Update rule, memory and cost of an optimizer.
 
     Attributes:
         rule: the update in one line (g gradient, m and v moving averages, η learning rate).
         state_bytes: bytes per parameter kept between steps, with fp32 states; None where they depend on the shapes.
-        extra_bytes: bytes per fp32 parameter within a step, besides weight, gradient and states.
+        extra_bytes: further bytes per fp32 parameter within a step, besides weight, gradient and states.
         gradient: whether the step backpropagates, so that activations are stored.
         cost: passes of one step with default hyper-parameters.
-        extra: the pip extra that brings the optimizer, or "".
+        extra: pip extra that installs the optimizer, or "".
     """
 
     rule: str

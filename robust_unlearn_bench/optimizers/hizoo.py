@@ -1,4 +1,4 @@
-"""HiZOO: zeroth order with a diagonal curvature, learned from the same losses and one more."""
+"""HiZOO: a zeroth-order rule with a diagonal curvature, estimated from the same losses and one more."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ __all__ = ["HiZOO", "curvature_"]
 
 
 def curvature_(h: Tensor, z: Tensor, *, bend: float, alpha: float) -> None:
-    """H ← (1 − α)·h + α·|½ · bend · h · z²|, in place.
+    """h ← (1 − α)·h + α·|½ · bend · h · z²|, in place.
 
     Args:
-        h: diagonal of the Hessian, above 0.
-        z: the direction that was looked along, before its scaling by h^-½.
+        h: estimate of the Hessian's diagonal, above 0.
+        z: direction of the finite difference, before its scaling by h^-½.
         bend: (f(w + εh^-½z) + f(w − εh^-½z) − 2f(w)) / ε².
-        alpha: of the moving average.
+        alpha: weight of the new estimate in the moving average.
     """
     seen = (h * z.square()).mul_(0.5 * bend).abs_()
     h.mul_(1 - alpha).add_(seen, alpha=alpha)
 
 
 class _Curved:
-    """g = c·h^-½z with c from w ± εh^-½z; h learns before g uses it."""
+    """g = c·h^-½z with c from w ± εh^-½z; h is updated before g uses it."""
 
     def __init__(self, config: HiZOO, seed: int) -> None:
         self.config = config
@@ -88,14 +88,14 @@ class HiZOO:
 
     Attributes:
         lr: learning rate.
-        eps: ε of the finite differences.
-        alpha: share of the new curvature in its moving average.
-        direction: kind of z.
-        store: keep each direction while it is used.
+        eps: step ε of the finite differences.
+        alpha: weight of the new curvature in its moving average.
+        direction: "sphere" (radius √d), "gaussian" or "rademacher".
+        store: keep each direction in memory while it is used.
 
     Source: Zhao et al. 2024, "Second-order fine-tuning without pain for LLMs: a Hessian informed zeroth-order
-        optimizer", algorithm 1.
-    Departs: directions on a sphere by default; weights come back by copy.
+        optimizer", arXiv 2402.15173, algorithm 1.
+    Departs: directions are on a sphere by default; weights are restored from a copy.
     """
 
     name: ClassVar[str] = "hizoo"
@@ -114,6 +114,6 @@ class HiZOO:
         check_kind(self.name, self.direction)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Three losses into SGD."""
+        """Build a rule that feeds estimates from three losses to SGD."""
         update = torch.optim.SGD(parameters.values(), lr=self.lr)
         return GradientRule(parameters, _Curved(self, seed), update, clip=clip)

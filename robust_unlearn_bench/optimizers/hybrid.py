@@ -1,4 +1,4 @@
-"""Hybrid: blocks of first-order steps and blocks of zeroth-order steps in turn, first order first, zeroth order last."""
+"""Hybrid: alternating blocks of first-order and zeroth-order steps, with first order first and zeroth order last."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["Hybrid", "HybridRule"]
 
 
 class HybridRule:
-    """Two rules over the same parameters, n_fo steps of the first and n_zo of the second in turn.
+    """Rule that alternates between n_fo steps of one rule and n_zo steps of another over the same parameters.
 
-    Both are built once. What an idle rule remembers is kept, or forgotten when its next block begins.
+    Both rules are built once. An idle rule keeps its moments, or loses them when its next block begins.
 
     Args:
-        first: the first-order rule.
-        second: the zeroth-order rule.
-        n_fo: steps in a block of the first.
-        n_zo: steps in a block of the second.
-        reset: forget moments at the beginning of a block.
+        first: first-order rule.
+        second: zeroth-order rule.
+        n_fo: steps in a block of the first rule.
+        n_zo: steps in a block of the second rule.
+        reset: clear the moments of a rule at the beginning of its block.
     """
 
     def __init__(self, first: Rule, second: Rule, n_fo: int, n_zo: int, reset: bool) -> None:
@@ -41,11 +41,11 @@ class HybridRule:
 
     @property
     def updates(self) -> tuple[Optimizer, ...]:
-        """Of both rules."""
+        """Torch optimizers of both rules."""
         return tuple(update for rule in self.rules for update in rule.updates)
 
     def step(self, closures: Closures) -> float:
-        """One step of the rule whose turn it is."""
+        """Take one step of the active rule."""
         place = self.taken % self.cycle
         rule = self.rules[place >= self.n_fo]
         if self.reset and place in (0, self.n_fo):
@@ -56,20 +56,20 @@ class HybridRule:
         return norm
 
     def schedule(self, factor: float) -> None:
-        """Both learning rates, each from its own peak."""
+        """Set both learning rates to `factor` times their own peaks."""
         for rule in self.rules:
             rule.schedule(factor)
 
     def may_stop_after(self, step: int) -> bool:
-        """Only at the end of a zeroth-order block."""
+        """Return True only at the end of a zeroth-order block."""
         return step % self.cycle == 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Steps taken, and both rules."""
+        """Return the number of steps taken and the states of both rules."""
         return {"taken": self.taken, "rules": [rule.state_dict() for rule in self.rules]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take `state_dict`'s answer back."""
+        """Restore a state that `state_dict` returned."""
         self.taken = state["taken"]
         for rule, saved in zip(self.rules, state["rules"], strict=True):
             rule.load_state_dict(saved)
@@ -78,22 +78,22 @@ class HybridRule:
 @OPTIMIZERS.register("hybrid", grade="hybrid")
 @dataclass(frozen=True, slots=True)
 class Hybrid:
-    """AdamW and R-AdaZO in turn.
+    """Alternating blocks of AdamW and R-AdaZO.
 
     Attributes:
         lr_fo: learning rate of AdamW.
         lr_zo: learning rate of R-AdaZO.
         n_fo: first-order steps in a block (paper: 20; 50 on MUSE-News).
         n_zo: zeroth-order steps in a block.
-        state: what an idle optimizer does with its moments: "keep", or "reset" when its next block begins.
-        eps: ε of the finite difference.
+        state: fate of the moments of an idle optimizer: "keep", or "reset" when its next block begins.
+        eps: step ε of the finite difference.
         queries: directions per zeroth-order step.
-        direction: kind of directions.
-        store: keep each direction while it is used.
+        direction: "sphere" (radius √d), "gaussian" or "rademacher".
+        store: keep each direction in memory while it is used.
 
     Source: Lang et al., arXiv 2510.00761.
-    Departs: the number of blocks is even, so that the last block is of zeroth order, as the paper's text says (its
-        index k would make it odd).
+    Departs: the number of blocks is even, so that the last block is of zeroth order, as in the paper's text (its
+        index k would make the number odd).
     """
 
     name: ClassVar[str] = "hybrid"
@@ -116,7 +116,7 @@ class Hybrid:
         check_kind(self.name, self.direction)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Backpropagation into AdamW, losses alone into R-AdaZO."""
+        """Build a rule that alternates between AdamW on gradients and R-AdaZO on zeroth-order estimates."""
         first = Adam(lr=self.lr_fo).build(parameters, clip=clip, seed=seed)
         zeroth = AdaZO(lr=self.lr_zo, eps=self.eps, queries=self.queries, direction=self.direction, store=self.store)
         second = zeroth.build(parameters, clip=clip, seed=seed)

@@ -17,15 +17,15 @@ __all__ = ["Lion", "lion_"]
 
 
 def lion_(w: Tensor, m: Tensor, g: Tensor, *, lr: float, beta1: float, beta2: float) -> None:
-    """W ← w − lr·sign(β1·m + (1 − β1)·g), then m ← β2·m + (1 − β2)·g, in place.
+    """w ← w − lr·sign(β1·m + (1 − β1)·g), then m ← β2·m + (1 − β2)·g, in place.
 
     Args:
         w: weights.
         m: momentum.
         g: gradient.
-        lr: step of every coordinate.
-        beta1: of the step.
-        beta2: of the momentum.
+        lr: size of the step of every coordinate.
+        beta1: weight of m in the interpolation that gives the step.
+        beta2: decay rate of the momentum m.
     """
     w.add_(m.lerp(g, 1 - beta1).sign_(), alpha=-lr)
     m.lerp_(g, 1 - beta2)
@@ -46,11 +46,11 @@ class Lion:
     """Lion, without weight decay.
 
     Attributes:
-        lr: step of every coordinate.
-        beta1: weight of m in the sign.
-        beta2: of m.
+        lr: size of the step of every coordinate.
+        beta1: weight of m in the interpolation that gives the step.
+        beta2: decay rate of the momentum m.
 
-    Source: Chen et al. 2023, "Symbolic discovery of optimization algorithms", algorithm 2.
+    Source: Chen et al. 2023, "Symbolic discovery of optimization algorithms", arXiv 2302.06675, algorithm 2.
     Departs: no weight decay.
     """
 
@@ -65,6 +65,6 @@ class Lion:
         fraction(self.name, beta1=self.beta1, beta2=self.beta2)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Backpropagation into Lion."""
+        """Build a rule that feeds backpropagated gradients to Lion."""
         update = _Lion(parameters, self.lr, (self.beta1, self.beta2))
         return GradientRule(parameters, Backward(), update, clip=clip)

@@ -20,21 +20,21 @@ __all__ = ["Muon", "hidden_matrices"]
 
 
 def hidden_matrices(parameters: Parameters) -> set[str]:
-    """Names of two-dimensional weights inside a numbered layer: not embeddings, head or norms."""
+    """Return the names of two-dimensional weights inside numbered layers, without embeddings, head and norms."""
     return {name for name, p in parameters.items() if p.ndim == 2 and re.search(r"\.\d+\.", name)}
 
 
 @OPTIMIZERS.register("muon", grade="first")
 @dataclass(frozen=True, slots=True)
 class Muon:
-    """Muon with the update scaled to AdamW's root mean square, so that AdamW's learning rates fit.
+    """Muon with the update scaled to AdamW's root mean square, so that AdamW's learning rates carry over.
 
     Attributes:
-        lr: of both optimizers.
+        lr: learning rate of both Muon and AdamW.
         momentum: Nesterov momentum of Muon.
 
-    Source: Jordan et al. 2024; Liu et al. 2025, "Muon is scalable for LLM training", for the scaling;
-        torch.optim.Muon.
+    Source: Jordan et al. 2024; Liu et al. 2025, "Muon is scalable for LLM training", arXiv 2502.16982, for the
+        scaling; torch.optim.Muon.
     Departs: no weight decay.
     """
 
@@ -48,12 +48,12 @@ class Muon:
         fraction(self.name, momentum=self.momentum)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Backpropagation into Muon and AdamW."""
+        """Build a rule that feeds backpropagated gradients to Muon and AdamW."""
         refuse_shards("optimizer muon", parameters)
         muon: Any = getattr(torch.optim, "Muon", None)
         if muon is None:
             raise ConfigError(
-                f"optimizer muon needs torch 2.9 or newer, and this is {torch.__version__}: upgrade torch"
+                f"optimizer muon needs torch 2.9 or newer, but {torch.__version__} is installed: upgrade torch"
             )
         hidden = hidden_matrices(parameters)
         if not hidden:

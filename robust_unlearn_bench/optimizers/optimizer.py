@@ -1,4 +1,4 @@
-"""Optimizers by name: a frozen dataclass of hyper-parameters that builds its update rule."""
+"""Optimizers by name, each a frozen dataclass of hyper-parameters that builds its update rule."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class OptimizerConfig(Protocol):
 
     Attributes:
         name: registry name.
-        facts: what a step does and needs.
+        facts: update rule, memory and cost.
     """
 
     name: ClassVar[str]
     facts: ClassVar[Facts]
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Make the update rule.
+        """Build the update rule.
 
         Args:
-            parameters: what is trained, by name.
-            clip: largest gradient norm, or None.
+            parameters: trained parameters by name.
+            clip: largest gradient norm, or None for no clipping.
             seed: seed of every random direction that the rule draws.
         """
         ...
@@ -40,7 +40,7 @@ class OptimizerConfig(Protocol):
 OPTIMIZERS: Registry[type[OptimizerConfig]] = Registry(
     "optimizer", "optimizers", "robust_unlearn_bench.optimizers", requires=("name", "facts", "build")
 )
-"""Optimizer name → hyper-parameter class; the decorator says the `grade`."""
+"""Optimizer name → hyper-parameter class; the decorator declares the `grade`."""
 
 
 def configure(name: str, values: Mapping[str, Any]) -> OptimizerConfig:
@@ -54,7 +54,7 @@ def configure(name: str, values: Mapping[str, Any]) -> OptimizerConfig:
 
 
 def grade_of(name: str) -> Grade:
-    """Grade of a registered optimizer, without importing those of this package; "other" where none was declared.
+    """Return the grade of a registered optimizer ("other" if undeclared), without importing built-in optimizers.
 
     Raises:
         UnknownNameError: there is no such optimizer.
@@ -64,6 +64,6 @@ def grade_of(name: str) -> Grade:
 
 
 def by_grade() -> list[str]:
-    """Names of all optimizers, from the most to the least information about the loss."""
+    """Return the names of all optimizers, from the most to the least information about the loss."""
     order = [*GRADES]
     return sorted(OPTIMIZERS, key=lambda name: (order.index(grade_of(name)), name))

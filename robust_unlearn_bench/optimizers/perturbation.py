@@ -1,4 +1,4 @@
-"""Weights that are moved for a look and then put back, bit for bit."""
+"""Temporary perturbations of weights, which are then restored bit for bit."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["mirrored_", "moved_", "restored"]
 
 @contextmanager
 def restored(parameters: Parameters) -> Iterator[Mapping[str, Tensor]]:
-    """Copy the weights; copy them back at the end, whatever happened in between.
+    """Copy the weights on entry and copy them back on exit, even after an exception.
 
-    Taking a perturbation back by subtracting it is not the same: in bf16, +ε, −2ε, +ε carry the weights away by
-    several percent in 200 steps without any update.
+    Subtracting the perturbation again would not restore them: in bf16, adding +ε, −2ε, +ε moves the weights by several
+    percent within 200 steps, without any update.
 
     Yields:
-        The copies by name.
+        Copies of the weights by name.
     """
     saved = {name: p.detach().clone() for name, p in parameters.items()}
     try:
@@ -35,11 +35,11 @@ def restored(parameters: Parameters) -> Iterator[Mapping[str, Tensor]]:
 
 @torch.no_grad()
 def moved_(p: Tensor, start: Tensor, direction: Tensor, distance: float) -> None:
-    """P ← start + distance·direction, summed in fp32 and rounded once to p's dtype.
+    """p ← start + distance·direction, summed in fp32 and rounded once to p's dtype.
 
     Args:
         p: the weights, changed in place.
-        start: where they were, same shape and dtype.
+        start: unperturbed weights, same shape and dtype.
         direction: fp32, same shape.
         distance: factor of the direction.
     """
@@ -52,12 +52,12 @@ def moved_(p: Tensor, start: Tensor, direction: Tensor, distance: float) -> None
 
 @torch.no_grad()
 def mirrored_(p: Tensor, start: Tensor) -> None:
-    """P ← 2·start − p, as far on the other side, without drawing the direction again.
+    """p ← 2·start − p: mirror a perturbation without drawing its direction again.
 
-    What rounding made of the perturbation is mirrored with it, so a two-sided difference stays centred.
+    The rounding error of the perturbation is mirrored too, so a two-sided difference stays centred.
 
     Args:
         p: the weights, changed in place.
-        start: where they were, same shape and dtype.
+        start: unperturbed weights, same shape and dtype.
     """
     local(p).neg_().add_(local(start), alpha=2)

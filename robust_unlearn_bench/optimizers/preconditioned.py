@@ -1,4 +1,4 @@
-"""SOAP and Shampoo, by pytorch-optimizer."""
+"""SOAP and Shampoo, from pytorch-optimizer."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class SOAP:
 
     Attributes:
         lr: learning rate.
-        frequency: steps between new eigenbases.
+        frequency: number of steps between updates of the eigenbasis.
 
-    Source: Vyas et al. 2024, "SOAP"; pytorch_optimizer.SOAP.
+    Source: Vyas et al. 2024, "SOAP", arXiv 2409.11321; pytorch_optimizer.SOAP.
     Departs: no weight decay.
     """
 
@@ -45,7 +45,7 @@ class SOAP:
         positive(self.name, lr=self.lr, frequency=self.frequency)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Backpropagation into SOAP."""
+        """Build a rule that feeds backpropagated gradients to SOAP."""
         refuse_shards("optimizer soap", parameters)
         update = _library(self.name).SOAP(
             parameters.values(), lr=self.lr, precondition_frequency=self.frequency, weight_decay=0.0
@@ -56,13 +56,14 @@ class SOAP:
 @OPTIMIZERS.register("shampoo", grade="second")
 @dataclass(frozen=True, slots=True)
 class Shampoo:
-    """Shampoo with roots of Kronecker factors.
+    """Shampoo: preconditioning with inverse roots of Kronecker factors.
 
     Attributes:
         lr: learning rate.
-        frequency: steps between new roots.
+        frequency: number of steps between updates of the roots.
 
-    Source: Gupta et al. 2018, "Shampoo"; pytorch_optimizer.ScalableShampoo (Anil et al. 2020).
+    Source: Gupta et al. 2018, "Shampoo", arXiv 1802.09568; pytorch_optimizer.ScalableShampoo (Anil et al. 2020,
+        arXiv 2002.09018).
     Departs: no weight decay.
     """
 
@@ -75,7 +76,7 @@ class Shampoo:
         positive(self.name, lr=self.lr, frequency=self.frequency)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Backpropagation into Shampoo."""
+        """Build a rule that feeds backpropagated gradients to Shampoo."""
         refuse_shards("optimizer shampoo", parameters)
         update = _library(self.name).ScalableShampoo(
             parameters.values(), lr=self.lr, preconditioning_compute_steps=self.frequency, weight_decay=0.0

@@ -1,4 +1,4 @@
-"""A rule is a gradient estimate and the update that it feeds; the loop knows nothing else about an optimizer."""
+"""Update rules: a gradient estimate and the update that it feeds. The loop knows nothing else about an optimizer."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from ..models.shards import local
 __all__ = ["Backward", "Closures", "Estimate", "GradientRule", "Parameters", "Rule", "total_norm"]
 
 Parameters = Mapping[str, Parameter]
-"""What is trained, by name; a tied tensor appears once."""
+"""Trained parameters by name; a tied tensor appears once."""
 
 
 class Closures(Protocol):
-    """The two losses of one step, at the current weights; each is weighted, in fp32, and the same on every device."""
+    """Losses of one step at the current weights: weighted, in fp32, and the same on every device."""
 
     def forget(self, backward: bool) -> float:
-        """Forget loss on the step's batch; with `backward` its gradient is added to `.grad`."""
+        """Return the forget loss on the step's batch; with `backward`, add its gradient to `.grad`."""
         ...
 
     def retain(self, backward: bool) -> float:
-        """Retain loss on the step's batch (0 when the run has none)."""
+        """Return the retain loss on the step's batch (0 if the run has none)."""
         ...
 
     def relearn(self, backward: bool) -> float:
-        """Cross-entropy of the step's forget text: what a relearning attack lowers."""
+        """Return the cross-entropy of the step's forget text, which a relearning attack minimises."""
         ...
 
     def sampled(self, backward: bool, seed: int) -> tuple[float, int]:
-        """Cross-entropy on labels drawn from the model itself, over both batches, and the number of labels."""
+        """Return the cross-entropy on labels drawn from the model, over both batches, and the number of labels."""
         ...
 
 
 class Rule(Protocol):
-    """What the loop asks of an optimizer of any grade."""
+    """Interface between the training loop and an optimizer of any grade."""
 
     @property
     def updates(self) -> tuple[Optimizer, ...]:
-        """The torch optimizers inside, for whoever must act around an update."""
+        """Torch optimizers of the rule, for callers that hook into their updates."""
         ...
 
     def step(self, closures: Closures) -> float:
-        """Change the weights once; returns (an estimate of) the gradient's norm before clipping."""
+        """Update the weights once and return (an estimate of) the gradient norm before clipping."""
         ...
 
     def schedule(self, factor: float) -> None:
@@ -55,27 +55,27 @@ class Rule(Protocol):
         ...
 
     def may_stop_after(self, step: int) -> bool:
-        """Whether the weights after `step` steps (from 1) are a model of this rule."""
+        """Return whether training may stop after `step` steps (from 1)."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on, besides weights and data."""
+        """Return everything that the next step depends on, besides weights and data."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take `state_dict`'s answer back."""
+        """Restore a state that `state_dict` returned."""
         ...
 
 
 class Estimate(Protocol):
-    """How the gradient is estimated: it lies in `.grad` afterwards, unclipped."""
+    """Estimate of the gradient, written to `.grad` unclipped."""
 
     def __call__(self, closures: Closures, parameters: Parameters, step: int) -> Tensor:
-        """Fill `.grad`; parameters without a gradient keep None.
+        """Write the estimate to `.grad`, which stays None for parameters without a gradient.
 
         Args:
-            closures: the losses.
-            parameters: what is trained; weights are as before when this returns, bit for bit.
+            closures: losses of the step.
+            parameters: trained parameters; on return their weights are unchanged, bit for bit.
             step: number of the step, from 0; random draws are a function of it.
 
         Returns:
@@ -85,7 +85,7 @@ class Estimate(Protocol):
 
 
 def total_norm(parameters: Parameters) -> Tensor:
-    """Euclidean norm of all gradients together, fp32 scalar."""
+    """Return the Euclidean norm of all gradients together, as an fp32 scalar."""
     grads = [p.grad for p in parameters.values() if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(grads) if grads else torch.zeros(())
     full = getattr(norm, "full_tensor", None)
@@ -105,17 +105,17 @@ class Backward:
 
 
 class GradientRule:
-    """Estimate, clip, update.
+    """Rule that estimates the gradient, clips the estimate and updates the weights.
 
-    Clipping is the same for all grades: the estimate is scaled so that the gradient's norm, as far as the estimate
-    knows it (backpropagation: exactly; a zeroth-order estimate: |c|, whose mean square is the norm's square), is at
-    most `clip`.
+    Clipping is the same for all grades: the estimate is scaled so that the gradient norm is at most `clip`.
+    Backpropagation knows this norm exactly; a zeroth-order estimate uses |c| instead, because the expectation of c² is
+    the squared norm.
 
     Args:
-        parameters: what is trained.
-        estimate: fills `.grad`.
+        parameters: trained parameters by name.
+        estimate: gradient estimate, which fills `.grad`.
         updates: torch optimizers over disjoint parts of the parameters.
-        clip: largest norm, or None.
+        clip: largest gradient norm, or None for no clipping.
     """
 
     def __init__(self, parameters: Parameters, estimate: Estimate, *updates: Optimizer, clip: float | None) -> None:
@@ -129,7 +129,7 @@ class GradientRule:
                 group.setdefault("initial_lr", group["lr"])
 
     def step(self, closures: Closures) -> float:
-        """Change the weights once."""
+        """Update the weights once and return the norm of the estimate before clipping."""
         norm = self.estimate(closures, self.parameters, self.taken)
         if self.clip is not None and float(norm) > self.clip:
             for p in self.parameters.values():
@@ -147,16 +147,16 @@ class GradientRule:
                 group["lr"] = group["initial_lr"] * factor
 
     def may_stop_after(self, step: int) -> bool:
-        """Every step is as good as any other."""
+        """Return True: training may stop after any step."""
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        """Steps taken, and the state of every update and of the estimate."""
+        """Return the number of steps taken and the states of all updates and of the estimate."""
         estimate: dict[str, Any] = getattr(self.estimate, "state_dict", dict)()
         return {"taken": self.taken, "updates": [u.state_dict() for u in self.updates], "estimate": estimate}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take `state_dict`'s answer back."""
+        """Restore a state that `state_dict` returned."""
         self.taken = state["taken"]
         for update, saved in zip(self.updates, state["updates"], strict=True):
             update.load_state_dict(saved)

@@ -1,4 +1,4 @@
-"""The sign family: 1-bit Adam as the paper means it, Signum and SignSGD."""
+"""Sign-based rules: 1-bit Adam as the paper defines it, Signum and SignSGD."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ __all__ = ["SignAdam", "SignSGD", "mean_of_signs_", "sign_of_mean_"]
 
 
 def sign_of_mean_(w: Tensor, m: Tensor, g: Tensor, *, lr: float, beta: float) -> None:
-    """M ← β·m + (1 − β)·g;  w ← w − lr·sign(m), in place. Where m is 0, w stays.
+    """m ← β·m + (1 − β)·g;  w ← w − lr·sign(m), in place. Where m is 0, w is unchanged.
 
     Args:
         w: weights.
         m: moving average of the gradient.
         g: gradient.
-        lr: step of every coordinate.
-        beta: of the average.
+        lr: size of the step of every coordinate.
+        beta: decay rate of the moving average.
     """
     m.lerp_(g, 1 - beta)
     w.add_(m.sign(), alpha=-lr)
 
 
 def mean_of_signs_(w: Tensor, m: Tensor, g: Tensor, *, lr: float, beta: float) -> None:
-    """M ← β·m + (1 − β)·sign(g);  w ← w − lr·m, in place.
+    """m ← β·m + (1 − β)·sign(g);  w ← w − lr·m, in place.
 
     Args:
         w: weights.
         m: moving average of the gradient's sign.
         g: gradient.
         lr: largest step of a coordinate.
-        beta: of the average.
+        beta: decay rate of the moving average.
     """
     m.lerp_(g.sign(), 1 - beta)
     w.add_(m, alpha=-lr)
@@ -60,16 +60,16 @@ class SignAdam:
     """1-bit Adam: Adam's update compressed to its sign.
 
     sign(m̂ / √v̂) = sign(m), so neither v nor a bias correction is needed, and the rule is Signum with β = β1.
-    Not DeepSpeed's OnebitAdam, which compresses what devices send to each other.
+    Not DeepSpeed's OnebitAdam, which compresses the communication between devices.
 
     Attributes:
-        lr: step of every coordinate.
-        beta: β1.
-        variant: "sign_of_mean", or "wang2019" for the rule of Wang et al. 2019, which averages signs.
+        lr: size of the step of every coordinate.
+        beta: decay rate β1 of the moving average m.
+        variant: "sign_of_mean", or "wang2019" for the rule of Wang et al. 2019, which averages signs instead.
 
-    Source: Lang et al., arXiv 2510.00761, eq. 3 with N = 1; Bernstein et al. 2018 (Signum); Wang et al. 2019,
-        "SignADAM".
-    Departs: wang2019 has no second moment: that of a sign is 1.
+    Source: Lang et al., arXiv 2510.00761, eq. 3 with N = 1; Bernstein et al. 2018 (Signum),
+        arXiv 1802.04434; Wang et al. 2019, "SignADAM".
+    Departs: wang2019 has no second moment, because that of a sign is 1.
     """
 
     name: ClassVar[str] = "signadam"
@@ -83,7 +83,7 @@ class SignAdam:
         fraction(self.name, beta=self.beta)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Backpropagation into signs."""
+        """Build a rule that feeds backpropagated gradients to a sign update."""
         rule = sign_of_mean_ if self.variant == "sign_of_mean" else mean_of_signs_
         return GradientRule(parameters, Backward(), _Signs(parameters, self.lr, self.beta, rule), clip=clip)
 
@@ -99,9 +99,9 @@ class SignSGD:
     """w ← w − lr·sign(g).
 
     Attributes:
-        lr: step of every coordinate.
+        lr: size of the step of every coordinate.
 
-    Source: Bernstein et al. 2018, "signSGD".
+    Source: Bernstein et al. 2018, "signSGD", arXiv 1802.04434.
     Departs: none.
     """
 
@@ -113,5 +113,5 @@ class SignSGD:
         positive(self.name, lr=self.lr)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Backpropagation into signs."""
+        """Build a rule that feeds backpropagated gradients to a sign update."""
         return GradientRule(parameters, Backward(), _SignOfGradient(parameters.values(), self.lr), clip=clip)

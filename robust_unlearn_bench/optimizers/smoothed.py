@@ -1,4 +1,4 @@
-"""Robust first order: the forget gradient is taken not at the weights but around them (SAM, smoothing, reduced TAR)."""
+"""Robust first-order rules, with the forget gradient taken around the weights (SAM, smoothing, reduced TAR)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Sharpest:
 
 
 class _Smoothed:
-    """The mean of n forget gradients at w + δ, δ normal with deviation σ; the retain gradient at w."""
+    """The mean of n forget gradients at w + δ, δ normal with standard deviation σ; the retain gradient at w."""
 
     def __init__(self, samples: int, sigma: float, seed: int) -> None:
         self.samples = samples
@@ -68,7 +68,7 @@ class _Smoothed:
 
 
 class _Tampered:
-    """The forget gradient where K steps of sign descent on the forget text's cross-entropy end; retain's at w."""
+    """The forget gradient after K steps of sign descent on the forget cross-entropy; the retain gradient at w."""
 
     def __init__(self, inner_steps: int, inner_lr: float) -> None:
         self.inner_steps = inner_steps
@@ -91,15 +91,15 @@ class _Tampered:
 @OPTIMIZERS.register("sam", grade="smoothed")
 @dataclass(frozen=True, slots=True)
 class SAM:
-    """Sharpness-aware minimisation of the forget loss, into AdamW.
+    """Sharpness-aware minimisation of the forget loss, with updates by AdamW.
 
     Attributes:
-        lr: of AdamW.
-        rho: ρ, length of the step up.
+        lr: learning rate of AdamW.
+        rho: length ρ of the ascent step.
 
-    Source: Foret et al. 2021; Fan et al. 2025, "Towards LLM unlearning resilient to relearning attacks", for taking
-        only the forget gradient at the perturbed weights.
-    Departs: weights come back by copy.
+    Source: Foret et al. 2021, arXiv 2010.01412; Fan et al. 2025, "Towards LLM unlearning resilient to relearning
+        attacks", arXiv 2502.05374, for taking only the forget gradient at the perturbed weights.
+    Departs: weights are restored from a copy.
     """
 
     name: ClassVar[str] = "sam"
@@ -113,7 +113,7 @@ class SAM:
         positive(self.name, lr=self.lr, rho=self.rho)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Two forget gradients and one retain gradient into AdamW."""
+        """Build a rule that takes two forget gradients and one retain gradient, and updates with AdamW."""
         update = adamw([*parameters.values()], self.lr, (0.9, 0.999), 1e-8)
         return GradientRule(parameters, _Sharpest(self.rho), update, clip=clip)
 
@@ -121,15 +121,15 @@ class SAM:
 @OPTIMIZERS.register("rs", grade="smoothed")
 @dataclass(frozen=True, slots=True)
 class RS:
-    """Randomized smoothing of the forget loss, into AdamW.
+    """Randomized smoothing of the forget loss, with updates by AdamW.
 
     Attributes:
-        lr: of AdamW.
-        samples: n.
-        sigma: σ, deviation of each weight.
+        lr: learning rate of AdamW.
+        samples: number n of perturbed forget gradients that are averaged.
+        sigma: standard deviation σ of the noise on each weight.
 
-    Source: Fan et al. 2025, as for SAM, after Cohen et al. 2019.
-    Departs: weights come back by copy.
+    Source: Fan et al. 2025, arXiv 2502.05374, after Cohen et al. 2019, arXiv 1902.02918.
+    Departs: weights are restored from a copy.
     """
 
     name: ClassVar[str] = "rs"
@@ -144,7 +144,7 @@ class RS:
         positive(self.name, lr=self.lr, samples=self.samples, sigma=self.sigma)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """N forget gradients and one retain gradient into AdamW."""
+        """Build a rule that takes n forget gradients and one retain gradient, and updates with AdamW."""
         update = adamw([*parameters.values()], self.lr, (0.9, 0.999), 1e-8)
         return GradientRule(parameters, _Smoothed(self.samples, self.sigma, seed), update, clip=clip)
 
@@ -152,18 +152,18 @@ class RS:
 @OPTIMIZERS.register("tar", grade="smoothed")
 @dataclass(frozen=True, slots=True)
 class TAR:
-    """Tamper-resistant meta-learning, reduced, into AdamW.
+    """Reduced tamper-resistant meta-learning, with updates by AdamW.
 
     Attributes:
-        lr: of AdamW.
-        inner_steps: K, of the simulated attack.
-        inner_lr: how far each of them moves every weight, as Adam's first step does at this rate.
+        lr: learning rate of AdamW.
+        inner_steps: number K of steps of the simulated attack.
+        inner_lr: distance that each attack step moves every weight, as Adam's first step does at this learning rate.
 
-    Source: Tamirisa et al. 2024, "Tamper-resistant safeguards for open-weight LLMs", with its first-order gradient: the
-        one at the attacked weights is applied at the weights.
-    Departs: reduced. K is small (64 there), the one attack relearns the step's own forget batch by sign descent
-        (AdamW on several data sets there), the recipe's forget loss takes the place of their entropy loss, the
-        recipe's retain loss that of their retain term, and there is no random mapping to begin with.
+    Source: Tamirisa et al. 2024, "Tamper-resistant safeguards for open-weight LLMs", arXiv 2408.00761, with its
+        first-order approximation: the gradient at the attacked weights is applied to the original weights.
+    Departs: this is a reduced version. K is small (64 in the paper), a single attack relearns the step's own forget
+        batch by sign descent (in the paper, AdamW on several data sets), the recipe's forget and retain losses replace
+        the paper's entropy loss and retain term, and the initial random mapping is left out.
     """
 
     name: ClassVar[str] = "tar"
@@ -178,6 +178,6 @@ class TAR:
         positive(self.name, lr=self.lr, inner_steps=self.inner_steps, inner_lr=self.inner_lr)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """K attack gradients, one forget and one retain gradient into AdamW."""
+        """Build a rule that takes K attack gradients, one forget and one retain gradient, and updates with AdamW."""
         update = adamw([*parameters.values()], self.lr, (0.9, 0.999), 1e-8)
         return GradientRule(parameters, _Tampered(self.inner_steps, self.inner_lr), update, clip=clip)

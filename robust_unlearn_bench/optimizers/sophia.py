@@ -20,27 +20,27 @@ __all__ = ["Sophia", "curvature_", "sophia_"]
 
 
 def curvature_(h: Tensor, g: Tensor, *, labels: int, beta: float) -> None:
-    """H ← β·h + (1 − β)·B·ĝ², in place: the Gauss-Newton-Bartlett estimate of the Hessian's diagonal.
+    """h ← β·h + (1 − β)·B·ĝ², in place: the Gauss-Newton-Bartlett estimate of the Hessian's diagonal.
 
     Args:
-        h: the estimate.
-        g: ĝ, gradient of the mean cross-entropy on labels drawn from the model itself.
-        labels: B, how many they are.
-        beta: of the moving average.
+        h: estimate of the Hessian's diagonal.
+        g: gradient ĝ of the mean cross-entropy on labels drawn from the model itself.
+        labels: number B of these labels.
+        beta: decay rate of the moving average.
     """
     h.mul_(beta).addcmul_(g, g, value=(1 - beta) * labels)
 
 
 def sophia_(w: Tensor, m: Tensor, h: Tensor, g: Tensor, *, lr: float, beta: float, rho: float, eps: float) -> None:
-    """M ← β·m + (1 − β)·g;  w ← w − lr·clip(m / max(ρ·h, ε), 1), in place.
+    """m ← β·m + (1 − β)·g;  w ← w − lr·clip(m / max(ρ·h, ε), 1), in place.
 
     Args:
         w: weights.
         m: moving average of the gradient.
-        h: curvature.
+        h: estimate of the Hessian's diagonal.
         g: gradient.
         lr: largest step of a coordinate.
-        beta: of the average.
+        beta: decay rate of the moving average m.
         rho: ρ; the larger, the fewer coordinates are clipped.
         eps: smallest divisor.
     """
@@ -60,7 +60,7 @@ class _SophiaUpdate(TensorUpdate):
 
     @torch.no_grad()
     def look(self, labels: int) -> None:
-        """Take the gradients on sampled labels into the curvature."""
+        """Update the curvature with the gradients on sampled labels."""
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
@@ -73,7 +73,7 @@ class _SophiaUpdate(TensorUpdate):
 
 
 class _WithCurvature(Backward):
-    """The first-order estimate; every k steps the update looks at the curvature first."""
+    """First-order estimate that updates the curvature first, every k steps."""
 
     def __init__(self, update: _SophiaUpdate, every: int, seed: int) -> None:
         self.update = update
@@ -96,13 +96,13 @@ class Sophia:
 
     Attributes:
         lr: largest step of a coordinate.
-        beta1: of the gradient's average.
-        beta2: of the curvature's average.
-        rho: curvature scale.
-        every: k, steps between looks at the curvature (one more forward and backward each).
+        beta1: decay rate of the gradient's moving average.
+        beta2: decay rate of the curvature's moving average.
+        rho: scale ρ of the curvature; the larger, the fewer coordinates are clipped.
+        every: number k of steps between curvature updates (each costs one more forward and backward pass).
         eps: smallest divisor.
 
-    Source: Liu et al. 2023, "Sophia", algorithm 3 with the estimator of algorithm 2.
+    Source: Liu et al. 2023, "Sophia", arXiv 2305.14342, algorithm 3 with the estimator of algorithm 2.
     Departs: B counts the scored tokens of both batches; no weight decay.
     """
 
@@ -120,6 +120,6 @@ class Sophia:
         fraction(self.name, beta1=self.beta1, beta2=self.beta2)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Backpropagation, with sampled labels now and then, into Sophia."""
+        """Build a rule that feeds backpropagated gradients to Sophia, and sampled-label gradients every k steps."""
         update = _SophiaUpdate(parameters, self)
         return GradientRule(parameters, _WithCurvature(update, self.every, seed), update, clip=clip)

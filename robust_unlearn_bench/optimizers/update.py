@@ -1,4 +1,4 @@
-"""An update that is one function of one tensor, as a torch optimizer: it only holds the state."""
+"""Base class of torch optimizers that only hold the state of an update rule for single tensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["TensorUpdate", "moment"]
 
 
 def moment(state: dict[str, Any], name: str, like: Tensor) -> Tensor:
-    """A state tensor, zeros at first, in fp32 whatever the parameter's dtype."""
+    """Return a state tensor, initially zero, in fp32 whatever the dtype of the parameter."""
     if name not in state:
         state[name] = torch.zeros_like(like, dtype=torch.float32)
     held: Tensor = state[name]
@@ -25,10 +25,10 @@ def moment(state: dict[str, Any], name: str, like: Tensor) -> Tensor:
 
 
 class TensorUpdate(Optimizer):
-    """Applies `update` to every parameter that has a gradient; the others stay as they are, state included.
+    """Torch optimizer that applies `update` to every parameter with a gradient and leaves the others untouched.
 
     Args:
-        parameters: what is trained.
+        parameters: trained parameters.
         lr: learning rate.
     """
 
@@ -41,8 +41,8 @@ class TensorUpdate(Optimizer):
 
         Args:
             w: weights, any float dtype.
-            g: their gradient in fp32, not to be changed.
-            state: what this tensor's next update depends on.
+            g: gradient in fp32, which must not be changed.
+            state: state of this tensor, changed in place.
             lr: learning rate.
         """
 
@@ -55,7 +55,7 @@ class TensorUpdate(Optimizer):
                     self.update(local(p), local(p.grad).float(), self.state[p], group["lr"])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As torch's, but a state keeps its own dtype instead of taking the parameter's."""
+        """Load a state as torch does, except that it keeps its own dtype instead of taking that of the parameter."""
         super().load_state_dict(state_dict)
         for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
             for p, number in zip(group["params"], saved["params"], strict=True):

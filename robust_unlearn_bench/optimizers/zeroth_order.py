@@ -22,25 +22,26 @@ __all__ = ["ZOSGD", "ZerothOrder", "loss_of", "warn_if_rounded_away"]
 
 
 def loss_of(closures: Closures) -> float:
-    """Forget and retain loss together, at the current weights, without a gradient."""
+    """Return the sum of forget and retain loss at the current weights, without a gradient."""
     return closures.forget(backward=False) + closures.retain(backward=False)
 
 
 class ZerothOrder:
     """g = mean over q directions of c·z, c = (f(w + εz) − f(w − εz)) / 2ε, f = forget + retain loss.
 
-    All weights are perturbed at once. `.grad` holds the copy of the weights while they are perturbed, and the estimate
-    afterwards: beside the weights, that is all the memory it needs (twice that with `store`).
+    All weights are perturbed at once. `.grad` holds a copy of the weights while they are perturbed and the estimate
+    afterwards; besides the weights, that is all the memory needed (twice that with `store`).
 
     Args:
-        eps: ε, about the distance that each weight is moved.
-        queries: q.
-        direction: kind of z.
-        seed: of the directions.
-        store: see `Direction`.
+        eps: step ε of the finite difference, about the distance that each weight moves.
+        queries: number q of directions.
+        direction: kind of direction.
+        seed: seed of the directions.
+        store: keep each direction in memory; see `Direction`.
 
-    Source: Spall 1992 (two-sided difference); Malladi et al. 2023, "MeZO", for all weights at once and the seeds.
-    Departs: weights come back by copy; see `perturbation.restored`.
+    Source: Spall 1992 (two-sided difference); Malladi et al. 2023, "MeZO", arXiv 2305.17333, for perturbing all weights
+        at once and for redrawing directions from seeds.
+    Departs: weights are restored from a copy; see `perturbation.restored`.
     """
 
     def __init__(self, eps: float, queries: int, direction: Kind, seed: int, store: bool) -> None:
@@ -52,7 +53,7 @@ class ZerothOrder:
 
     @torch.no_grad()
     def __call__(self, closures: Closures, parameters: Parameters, step: int) -> Tensor:
-        """Two evaluations per direction; returns the root mean square of c, whose expectation is about ‖∇f‖."""
+        """Evaluate the loss twice per direction; return the root mean square of c, in expectation about ‖∇f‖."""
         if step == 0:
             warn_if_rounded_away(parameters, self.eps)
         slopes: list[float] = []
@@ -88,7 +89,7 @@ class ZerothOrder:
 
 
 def warn_if_rounded_away(parameters: Parameters, eps: float) -> None:
-    """Warn where ε is less than half a bf16 unit in the last place of the median weight: the look would be blurred."""
+    """Warn if ε is below half a bf16 unit in the last place of the median weight: rounding blurs the perturbation."""
     sizes = [local(p.detach()).float().abs().median() for p in parameters.values() if p.dtype == torch.bfloat16]
     if not sizes:
         return
@@ -109,13 +110,13 @@ class ZOSGD:
 
     Attributes:
         lr: learning rate.
-        eps: ε of the finite difference.
+        eps: step ε of the finite difference, about the distance that each weight moves.
         queries: directions per step.
         direction: "sphere" (radius √d), "gaussian" or "rademacher".
-        store: keep each direction while it is used: 4 bytes per weight against two more draws.
+        store: keep each direction in memory while it is used, which costs 4 bytes per weight and saves two draws.
 
-    Source: Malladi et al. 2023, "Fine-tuning language models with just forward passes" (MeZO).
-    Departs: directions on a sphere by default; weights come back by copy.
+    Source: Malladi et al. 2023, "Fine-tuning language models with just forward passes" (MeZO), arXiv 2305.17333.
+    Departs: directions are on a sphere by default; weights are restored from a copy.
     """
 
     name: ClassVar[str] = "zo_sgd"
@@ -131,7 +132,7 @@ class ZOSGD:
         check_kind(self.name, self.direction)
 
     def build(self, parameters: Parameters, *, clip: float | None, seed: int) -> Rule:
-        """Losses alone into SGD."""
+        """Build a rule that feeds zeroth-order estimates to SGD."""
         estimate = ZerothOrder(self.eps, self.queries, self.direction, seed, self.store)
         update = torch.optim.SGD(parameters.values(), lr=self.lr)
         return GradientRule(parameters, estimate, update, clip=clip)

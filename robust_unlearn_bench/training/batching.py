@@ -17,19 +17,19 @@ from .encoding import Encoded
 __all__ = ["Batch", "Batches", "by_length", "collate"]
 
 POOL = 8
-"""By default batches are cut from length-sorted pools of this many batches, so that little of a batch is padding."""
+"""Default number of batches in a length-sorted pool; batches are cut from such pools to contain little padding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Right-padded sequences. Causal attention never looks at padding on the right, so there is no attention mask.
+    """Right-padded sequences. Causal attention never reaches padding on the right, so no attention mask is needed.
 
     Attributes:
         input_ids: [batch, seq] int64.
         labels: [batch, seq] int64, `IGNORED` where nothing is scored (prompt, BOS, padding); not shifted.
         index: [batch] int64, positions of the sequences in their data set.
-        companion: one more sequence for each, see `Batches`.
-        before: [batch] fp32, log-probability of each sequence under the reference, see `Batches`.
+        companion: batch of companions, one for each sequence; see `Batches`.
+        before: [batch] fp32, log-probability of each sequence under the reference; see `Batches`.
     """
 
     input_ids: Tensor
@@ -49,7 +49,7 @@ class Batch:
         return int((self.labels[:, 1:] != IGNORED).sum())
 
     def count(self, unit: Unit) -> int:
-        """Number of the units that a loss is a mean over."""
+        """Return the number of units that a loss averages over."""
         if unit == "sequence":
             return self.sequences
         if unit == "token":
@@ -58,7 +58,7 @@ class Batch:
         return self.companion.tokens
 
     def part(self, start: int, stop: int) -> Batch:
-        """Sequences start..stop-1, without the columns in which they are all padding."""
+        """Return sequences start..stop-1, without the columns that are padding in all of them."""
         used = (self.labels[start:stop] != IGNORED).any(0).nonzero()
         width = int(used[-1]) + 1 if len(used) else self.input_ids.shape[1]
         beside = self.companion.part(start, stop) if self.companion else None
@@ -72,8 +72,8 @@ def collate(sequences: Sequence[Encoded], index: Sequence[int], device: torch.de
 
     Args:
         sequences: the whole data set.
-        index: which of them.
-        device: where the tensors go.
+        index: positions of the chosen sequences.
+        device: device of the tensors.
     """
     chosen = [sequences[i] for i in index]
     width = max(len(s.ids) for s in chosen)
@@ -107,11 +107,11 @@ class Batches:
     Args:
         sequences: the data set.
         batch_size: sequences per batch; the last batch of an epoch may be smaller.
-        seed: of the order.
-        device: where the tensors go.
-        companions: as many, in a set of their own; a batch then carries those of its sequences.
-        before: [sequences] log-probabilities under the reference; a batch then carries those of its sequences.
-        pool: batches in a length-sorted pool; 1 for batches that are purely random.
+        seed: seed of the order.
+        device: device of the tensors.
+        companions: batches of companions, one for each sequence; every batch then carries those of its sequences.
+        before: [sequences] log-probabilities under the reference; every batch then carries those of its sequences.
+        pool: number of batches in a length-sorted pool; 1 for purely random batches.
 
     Raises:
         ConfigError: the batch size is not positive.
@@ -143,18 +143,18 @@ class Batches:
         self._epoch: tuple[int, list[list[int]]] = (-1, [])
 
     def indices(self, number: int) -> list[int]:
-        """Which sequences are in batch `number`, counted from 0 over all epochs."""
+        """Return the positions of the sequences in batch `number`, counted from 0 over all epochs."""
         epoch, place = divmod(number, self.per_epoch)
         if self._epoch[0] != epoch:
             self._epoch = (epoch, self._order(epoch))
         return self._epoch[1][place]
 
     def __getitem__(self, number: int) -> Batch:
-        """Batch `number`, padded."""
+        """Return batch `number`, padded."""
         return self.batch(self.indices(number))
 
     def batch(self, index: Sequence[int]) -> Batch:
-        """The chosen sequences, with what belongs to them."""
+        """Return a batch of the chosen sequences, with their companions and reference log-probabilities."""
         chosen = collate(self.sequences, index, self.device)
         beside = self.companions.batch(index) if self.companions else None
         before = self.before[list(index)].to(self.device) if self.before is not None else None

@@ -1,9 +1,9 @@
-"""From text to token ids: the one place where text is tokenised, for training as for evaluation.
+"""Tokenisation of text, in one place for both training and evaluation.
 
-A sequence begins as the tokenizer itself begins a text: with BOS for Llama, Gemma and Mistral, with nothing for Qwen,
-Pythia and OLMo. Peers measure this way, and models of the second kind were trained this way. After BOS every token of
-a text has a prediction. Without it the first has none: running text is scored from its second token on, in training as
-in evaluation; a completion after a prompt is scored whole.
+A sequence begins the way the tokenizer itself begins a text: with BOS for Llama, Gemma and Mistral, with nothing for
+Qwen, Pythia and OLMo. Other benchmarks measure this way, and models of the second kind were trained this way. After
+BOS, every token of a text is predicted. Without BOS, the first token is not: running text is scored from its second
+token on, in training as in evaluation, whereas a completion after a prompt is scored in full.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Tokens(NamedTuple):
     """Token ids of a text in two parts.
 
     Attributes:
-        context: the prefix (see `prefix_ids`) and the prompt; empty where there is neither.
-        completion: what follows; without a prompt the whole text.
+        context: tokens of the prefix (see `prefix_ids`) and the prompt; empty if there is neither.
+        completion: tokens that follow; without a prompt, the whole text.
     """
 
     context: list[int]
@@ -31,7 +31,7 @@ class Tokens(NamedTuple):
 
 
 def prefix_ids(tokenizer: Any) -> list[int]:
-    """The tokens that a tokenizer puts before every text: [BOS] or none.
+    """Return the tokens that a tokenizer puts before every text: [BOS] or none.
 
     Args:
         tokenizer: a Hugging Face tokenizer.
@@ -45,12 +45,12 @@ def prefix_ids(tokenizer: Any) -> list[int]:
 def tokenise(pairs: Sequence[tuple[str, str]], tokenizer: Any) -> list[Tokens]:
     """Tokenise prompts with their completions.
 
-    Whitespace at the end of a prompt moves to the completion, and the completion's tokens are those of the joint text
-    after as many as the prompt has alone. A text that begins with the prefix (a chat template writes BOS itself) gets
-    no second one. Nothing is put after a text, whatever the tokenizer's own template says.
+    Prompt and completion are tokenised as one text, which is split after as many tokens as the prompt has on its own;
+    whitespace at the end of the prompt goes to the completion. A text that already begins with the prefix (a chat
+    template writes BOS itself) gets no second one. Nothing is appended to a text, whatever the tokenizer's template.
 
     Args:
-        pairs: prompt and completion; prompt "" for running text.
+        pairs: pairs of prompt and completion; the prompt is "" for running text.
         tokenizer: a Hugging Face tokenizer.
 
     Source: the split between prompt and completion is that of lm-eval's `_encode_pair`.
@@ -79,10 +79,10 @@ class Encoded:
     """One training sequence.
 
     Attributes:
-        ids: token ids, the first of them BOS where the tokenizer puts it before a text.
-        start: the loss falls on ids[start:]; at least 1, because nothing predicts the first token.
+        ids: token ids, beginning with BOS if the tokenizer puts it before a text.
+        start: position of the first scored token; at least 1, because nothing predicts the first token.
         source: position of the example that the sequence was cut from.
-        cut: tokens of the example that found no room in the window.
+        cut: number of the example's tokens that did not fit into the window.
     """
 
     ids: tuple[int, ...]
@@ -94,13 +94,13 @@ class Encoded:
 def encode(examples: Sequence[Example], tokenizer: Any, window: int) -> list[Encoded]:
     """Tokenise examples in order.
 
-    Running text (no prompt) is cut into consecutive windows of at most `window` tokens, each behind the prefix, without
-    EOS; every token after the first of a window is scored (after BOS: all of the text). A prompt with its completion
-    becomes prefix + prompt + completion + EOS, where the completion and EOS are scored; when that is longer than the
-    window, the prompt loses tokens on its left, then the completion on its right.
+    Running text (no prompt) is cut into consecutive windows of at most `window` tokens, each preceded by the prefix and
+    without EOS; every token after the first of a window is scored (with BOS, that is all of the text). A prompt and its
+    completion become prefix + prompt + completion + EOS, where the completion and EOS are scored; if that exceeds the
+    window, the prompt is cut on its left, then the completion on its right.
 
     Args:
-        examples: prompt and completion; prompt "" stands for running text.
+        examples: prompts and completions; the prompt is "" for running text.
         tokenizer: a Hugging Face tokenizer.
         window: longest sequence, in tokens.
 

@@ -1,4 +1,4 @@
-"""Plain training on one set of examples: nano models, relearning attacks, `rub finetune`."""
+"""Plain training on one set of examples, for nano models, relearning attacks and `rub finetune`."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ __all__ = ["FinetuneConfig", "FinetuneReport", "Finetuning", "context_length", "
 
 @dataclass(frozen=True, slots=True)
 class FinetuneConfig:
-    """How to train; give either `steps` or `epochs`.
+    """Configuration of a training run; give either `steps` or `epochs`.
 
     Attributes:
-        steps: optimizer steps.
-        epochs: passes over the sequences, rounded up to whole steps.
+        steps: number of optimizer steps.
+        epochs: number of passes over the sequences, rounded up to whole steps.
         lr: peak learning rate.
         batch_size: sequences per step; the last step of an epoch may have fewer.
-        schedule: of the learning rate.
-        warmup: fraction of the steps.
-        optimizer: registered name of one with a single learning rate.
-        clip: largest gradient norm, or None.
-        precision: of weights and arithmetic.
-        window: longest sequence in tokens; the model's own context, if shorter, wins.
-        seed: of the data order and of whatever the optimizer draws.
+        schedule: schedule of the learning rate.
+        warmup: fraction of the steps in which the learning rate rises to its peak.
+        optimizer: registered name of an optimizer with a single learning rate.
+        clip: largest gradient norm, or None for no clipping.
+        precision: precision of weights and arithmetic.
+        window: longest sequence in tokens, limited by the model's context length.
+        seed: seed of the data order and of the optimizer's random draws.
         micro_batch: largest number of sequences in one pass, to save memory; does not change the step.
         gradient_checkpointing: recompute activations instead of storing them.
-        pool: batches in a length-sorted pool; 1 for purely random batches, which texts that repeat in a data set need:
-            copies of one text have one length, and would meet in one batch.
+        pool: number of batches in a length-sorted pool; 1 for purely random batches. Use 1 if texts repeat in the data
+            set: copies of a text have the same length and would end up in one batch.
     """
 
     steps: int | None = None
@@ -75,16 +75,16 @@ class FinetuneConfig:
 
 @dataclass(frozen=True, slots=True)
 class FinetuneReport:
-    """What was done.
+    """Summary of a training run.
 
     Attributes:
         steps: optimizer steps taken.
         examples: sequences seen, with repetition.
         tokens: scored tokens seen, with repetition.
         sequences: size of the data set in sequences.
-        truncated: tokens of the data set that found no room in the window.
-        loss_first: loss of the first step's batch, before the step.
-        loss_last: mean loss of the last tenth of the steps' batches, each before its step.
+        truncated: tokens of the data set that did not fit into the window.
+        loss_first: loss on the batch of the first step, before that step.
+        loss_last: mean loss on the batches of the last tenth of the steps, each before its step.
         seconds: wall time.
     """
 
@@ -99,13 +99,13 @@ class FinetuneReport:
 
 
 class Finetuning:
-    """A training run that can be looked at between steps.
+    """A training run that can be inspected between steps.
 
         with Finetuning(model, sequences, config) as run:
             for step in run:
                 ...
 
-    Outside the `with` block the model is in its own dtype and mode; inside use `run.weights.as_stored()` to evaluate.
+    Outside the `with` block the model has its own dtype and mode; inside, evaluate it under `run.weights.as_stored()`.
 
     Raises:
         ModelError: the model cannot be trained (quantised, NaN weights).
@@ -157,7 +157,7 @@ class Finetuning:
             begun = time.perf_counter()
 
     def report(self) -> FinetuneReport:
-        """What was done so far."""
+        """Summarise the run so far."""
         losses = [step.forget for step in self._taken]
         last = losses[-max(1, len(losses) // 10) :]
         seen = [self.sequences[i] for t in range(len(losses)) for i in self.batches.indices(t)]
@@ -184,16 +184,16 @@ def finetune(
 ) -> FinetuneReport:
     """Train a model in place with cross-entropy on the completions of the examples.
 
-    Loss: mean of −log p over the scored tokens of a batch, in fp32. The model keeps its own dtype: what it is trained
-    in is internal and given by `config.precision`.
+    The loss is the mean of −log p over the scored tokens of a batch, in fp32. The model keeps its own dtype;
+    `config.precision` applies during training only.
 
     Args:
-        model: a Hugging Face causal language model, on any one device; parameters without `requires_grad` stay.
-        tokenizer: its tokenizer.
-        examples: see `encoding.encode` for what is scored.
-        config: how to train.
-        progress: called with (steps done, steps in all, loss in words) after every step.
-        on_step: called after every step, with the weights in the precision of training.
+        model: Hugging Face causal language model on a single device; parameters without `requires_grad` are unchanged.
+        tokenizer: tokenizer of the model.
+        examples: training examples; `encoding.encode` defines which tokens are scored.
+        config: configuration of the run.
+        progress: called with (steps done, total steps, description of the loss) after every step.
+        on_step: called after every step, while the weights are in training precision.
 
     Raises:
         ModelError: the model cannot be trained (quantised, NaN weights).
@@ -209,7 +209,7 @@ def finetune(
 
 
 def context_length(model: nn.Module) -> int:
-    """The model's context in tokens; 2048 when its configuration does not say."""
+    """Return the model's context length in tokens, or 2048 if its configuration does not give one."""
     config = getattr(model, "config", None)
     text = getattr(config, "get_text_config", lambda: config)()
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
@@ -220,7 +220,7 @@ def context_length(model: nn.Module) -> int:
 
 @contextmanager
 def recomputing(model: Any) -> Iterator[None]:
-    """Gradient checkpointing on, then off again."""
+    """Enable gradient checkpointing within the block."""
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     try:
         yield

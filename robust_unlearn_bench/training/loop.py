@@ -1,9 +1,9 @@
-"""The one training loop: unlearning, relearning and plain training differ only in the losses they hand to it.
+"""The one training loop: unlearning, relearning and plain training differ only in the losses that they pass to it.
 
-    for step in train(rule, closures, weights, steps=100): ...
+    for step in train(rule, closures, steps=100): ...
 
-Each step the rule asks `closures` for the forget and the retain loss, at the current or at perturbed weights, with or
-without a backward pass, and changes the weights. No optimizer is known by name here.
+In each step the rule asks `closures` for the forget and the retain loss, at the current or at perturbed weights, with
+or without a backward pass, and updates the weights. The loop does not know any optimizer by name.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ __all__ = ["Step", "StepClosures", "Term", "train"]
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One of the losses.
+    """The forget loss or the retain loss.
 
     Attributes:
-        means: the loss is the sum of these, see `objectives.objective.means`.
-        batches: its data.
+        means: terms that add up to the loss; see `Objective.means`.
+        batches: data of the loss.
         weight: factor of the loss.
     """
 
@@ -49,11 +49,11 @@ class StepClosures:
     """The losses of the current step as functions of the current weights.
 
     Args:
-        view: the trained model; its counter counts the passes.
-        forget: the forget loss, or the only loss of a run that has one.
-        retain: the retain loss.
+        view: view of the trained model, which also counts the passes.
+        forget: forget loss, or the only loss of a run without a retain loss.
+        retain: retain loss, or None.
         micro_batch: largest number of sequences in one pass; gradients of the parts add up to those of the batch.
-        ranks: the processes that share each batch, when the model is sharded over several.
+        ranks: processes that share each batch if the model is sharded.
     """
 
     def __init__(
@@ -74,21 +74,21 @@ class StepClosures:
         self._batches: dict[str, Batch] = {}
 
     def seek(self, number: int) -> None:
-        """Go to step `number`, from 0."""
+        """Select the batches of step `number`, from 0."""
         self.number = number
         self.losses = {}
         self._batches = {name: term.batches[number] for name, term in self.terms.items() if term.weight}
 
     def forget(self, backward: bool) -> float:
-        """Weighted forget loss; with `backward` its gradient is added to `.grad`."""
+        """Return the weighted forget loss; with `backward`, add its gradient to `.grad`."""
         return self._loss("forget", backward)
 
     def retain(self, backward: bool) -> float:
-        """Weighted retain loss, 0 when there is none."""
+        """Return the weighted retain loss, or 0 if there is none; `backward` as for `forget`."""
         return self._loss("retain", backward) if "retain" in self.terms else 0.0
 
     def relearn(self, backward: bool) -> float:
-        """Cross-entropy of the step's forget text; with `backward` its gradient is added to `.grad`."""
+        """Return the cross-entropy of the step's forget text; with `backward`, add its gradient to `.grad`."""
         total = 0.0
         for part, share in self._parts(self._batches["forget"]):
             with torch.set_grad_enabled(backward):
@@ -98,7 +98,7 @@ class StepClosures:
         return total
 
     def sampled(self, backward: bool, seed: int) -> tuple[float, int]:
-        """Cross-entropy on labels that the model itself draws at every scored position, and their number."""
+        """Return the cross-entropy on labels drawn from the model at every scored position, and their number."""
         count = sum(batch.tokens for batch in self._batches.values())
         total = 0.0
         for name, batch in self._batches.items():
@@ -125,9 +125,9 @@ class StepClosures:
         return total
 
     def _additive(self, mean: Mean, batch: Batch) -> Callable[[Tensor], Tensor]:
-        """`mean.then` in a form that may be applied to parts and averaged: its tangent at the mean of the batch.
+        """Return `mean.then` in a form that can be applied to parts and averaged: its tangent at the batch mean.
 
-        The average of the tangent's values is the value of `then` at the mean, and so is that of their gradients.
+        Over the parts, the tangent's values average to the value of `then` at the batch mean; so do their gradients.
         """
         if mean.then is None:
             return lambda value: value
@@ -142,7 +142,7 @@ class StepClosures:
         return lambda value: level.item() + slope.item() * (value - at.item())
 
     def _split(self, batch: Batch) -> bool:
-        """Whether a batch is computed in more than one part."""
+        """Return whether a batch is computed in more than one part."""
         return self.ranks.world > 1 or batch.sequences > (self.micro_batch or batch.sequences)
 
     def _finish(self, name: str, loss: Tensor, part: Batch, backward: bool) -> float:
@@ -161,9 +161,9 @@ class StepClosures:
         return value
 
     def _parts(self, batch: Batch) -> Iterator[tuple[Batch, Callable[[Unit], float]]]:
-        """This rank's parts of a batch that fit one pass, each with its share of a mean over the batch's units.
+        """Yield this rank's parts of a batch, each small enough for one pass, with its share of a mean over all units.
 
-        Every rank has as many parts as any other; a rank without sequences passes one that counts for nothing.
+        All ranks have the same number of parts; a rank that has no sequences left processes one with weight 0.
         """
         if not self._split(batch):
             yield batch, lambda unit: 1.0
@@ -185,12 +185,12 @@ def _share(part: Batch, batch: Batch, unit: Unit) -> float:
 
 
 def _draw(logp: Tensor, part: Batch, seed: int) -> Tensor:
-    """One token for each scored position, drawn from the model: the same for a sequence in whatever part it comes.
+    """Draw a token from the model at each scored position, independently of how the batch is split into parts.
 
     Args:
-        logp: [scored, vocab].
-        part: the sequences.
-        seed: of the step.
+        logp: [scored, vocab] log-probabilities.
+        part: part of the batch.
+        seed: seed of the step.
 
     Returns:
         [scored, 1] int64.
@@ -204,13 +204,13 @@ def _draw(logp: Tensor, part: Batch, seed: int) -> Tensor:
 
 
 class Step(NamedTuple):
-    """What happened in one step.
+    """Losses and gradient norm of one step.
 
     Attributes:
-        number: from 1.
-        forget: unweighted forget loss on the step's batch, where the rule first looked at it.
-        retain: the same for the retain loss; None when there is none.
-        norm: gradient norm before clipping, as far as the rule knows it.
+        number: number of the step, from 1.
+        forget: unweighted forget loss on the step's batch, at the weights where the rule first evaluated it.
+        retain: unweighted retain loss, likewise; None if there is none.
+        norm: gradient norm before clipping, or the rule's estimate of it.
         factor: learning rate as a fraction of its peak.
     """
 
@@ -230,15 +230,15 @@ def train(
     schedule: Schedule = "constant",
     warmup: float = 0.0,
 ) -> Iterator[Step]:
-    """Take steps start..steps−1, one at a time; whoever iterates may look at the model in between.
+    """Take steps start..steps−1, one at a time; the caller may inspect the model in between.
 
     Args:
-        rule: the optimizer.
-        closures: the losses.
+        rule: update rule of the optimizer.
+        closures: losses of a step.
         steps: length of the whole schedule.
-        start: steps taken before (a resumed run).
-        schedule: of the learning rate over all `steps`.
-        warmup: fraction of the steps.
+        start: number of steps already taken, in a resumed run.
+        schedule: schedule of the learning rate over all `steps`.
+        warmup: fraction of the steps in which the learning rate rises to its peak.
 
     Raises:
         TrainingError: a loss or gradient is not finite.

@@ -1,4 +1,4 @@
-"""A low-rank adapter for as long as a block lasts, merged into the weights at its end."""
+"""A low-rank adapter that is trained within a `with` block and merged into the weights at its end."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["adapter"]
 
 @contextmanager
 def adapter(model: Any, rank: int, alpha: int, seed: int, what: str) -> Iterator[int]:
-    """Put an adapter into all linear layers but the head; only it is trainable within the block.
+    """Add a low-rank adapter to all linear layers but the head; within the block, only the adapter is trainable.
 
-    At the end it is merged, W + (alpha/rank)·B·A, or taken out when the block is left by an exception. The module tree,
-    parameter objects and `requires_grad` flags are afterwards what they were.
+    At the end the adapter is merged, W + (alpha/rank)·B·A, or removed if the block raises an exception. Module tree,
+    parameter objects and `requires_grad` flags are then restored.
 
     Args:
-        model: a Hugging Face causal language model.
-        rank: of the adapter.
-        alpha: its scale times its rank.
-        seed: of A; B starts at 0.
-        what: whoever needs it, for the message when peft is missing.
+        model: Hugging Face causal language model.
+        rank: rank of the adapter.
+        alpha: scale of the adapter times its rank.
+        seed: seed of the initial A; B starts at 0.
+        what: feature that needs the adapter, named in the message if peft is missing.
 
     Yields:
-        Number of its parameters.
+        Number of the adapter's parameters.
     """
     import torch
 

@@ -20,12 +20,12 @@ __all__ = ["Count", "ModelView", "evaluating", "without_dropout"]
 
 @dataclass(slots=True)
 class Count:
-    """Passes over whole batches; a part of a batch counts as its share.
+    """Number of passes over whole batches; a part of a batch counts as a fraction of a pass.
 
     Attributes:
-        forwards: of the trained model and of the reference.
-        backwards: of the trained model.
-        share: what the next pass counts as.
+        forwards: forward passes of the trained model and of the reference.
+        backwards: backward passes of the trained model.
+        share: fraction of a pass that the next one counts as.
     """
 
     forwards: float = 0.0
@@ -37,9 +37,9 @@ class ModelView:
     """Forward passes of one model.
 
     Args:
-        model: a Hugging Face causal language model.
+        model: Hugging Face causal language model.
         compute: context of every forward pass (autocast, no_grad).
-        count: where passes are counted.
+        count: counter of the passes.
     """
 
     def __init__(
@@ -55,20 +55,20 @@ class ModelView:
         self._placed: list[RemovableHandle] = []
 
     def shifted(self, layer: int, by: Tensor) -> ModelView:
-        """The model with `by` ([batch, seq, width]) added to the output of decoder layer `layer`, from 0."""
+        """Return the model with `by` ([batch, seq, width]) added to the output of decoder layer `layer`, from 0."""
         view = copy.copy(self)
         view._shift = layer, by
         return view
 
     def gradient(self, loss: Tensor, point: Tensor) -> Tensor:
-        """∂loss/∂point; nothing is added to the gradients of the parameters."""
+        """Return ∂loss/∂point; nothing is added to the gradients of the parameters."""
         self.count.backwards += self.count.share
         return torch.autograd.grad(loss, point)[0]
 
     def _place(self) -> None:
-        """Put this view's shift in the place of the last pass's.
+        """Replace the shift of the last pass by this view's shift.
 
-        A shift stays until the next pass: layers that are recomputed in the backward pass must meet it again.
+        A shift stays until the next pass, because layers recomputed in the backward pass must apply it again.
         """
         while self._placed:
             self._placed.pop().remove()
@@ -84,18 +84,21 @@ class ModelView:
         self._placed.append(decoder_block(self.model, layer).register_forward_hook(add))
 
     def logits(self, batch: BatchLike) -> Tensor:
-        """[batch, seq, vocab], in the dtype that the model computes in."""
+        """Return logits [batch, seq, vocab], in the dtype that the model computes in."""
         self._place()
         self.count.forwards += self.count.share
         with self.compute():
             return cast(Tensor, self.model(input_ids=batch.input_ids, use_cache=False).logits)
 
     def hidden(self, batch: BatchLike, layer: int) -> Tensor:
-        """[batch, seq, width]: output of decoder layer `layer`, from 0; the layers above are not computed."""
+        """Return the output [batch, seq, width] of decoder layer `layer`, from 0.
+
+        The layers above are not computed, unless the model is sharded.
+        """
         self._place()
         self.count.forwards += self.count.share
         caught: list[Tensor] = []
-        sharded = hasattr(self.model, "set_requires_gradient_sync")  # FSDP2 counts on whole passes
+        sharded = hasattr(self.model, "set_requires_gradient_sync")  # FSDP2 needs complete passes
 
         def catch(module: nn.Module, inputs: Any, output: Any) -> None:
             caught.append(output[0] if isinstance(output, tuple) else output)
@@ -114,7 +117,7 @@ class ModelView:
 
 
 class _Caught(Exception):
-    """The wanted layer has answered."""
+    """Raised once the requested layer has run, to stop the forward pass."""
 
 
 @contextmanager
@@ -131,9 +134,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def without_dropout(model: nn.Module) -> Iterator[None]:
-    """Training mode with every dropout probability at zero; modes and probabilities come back afterwards.
+    """Put a model into training mode with all dropout probabilities at zero; restore both afterwards.
 
-    Training mode rather than `eval()`, because gradient checkpointing works only there.
+    The mode is training rather than `eval()` because gradient checkpointing works only there.
     """
     modes = {module: module.training for module in model.modules()}
     rates: list[tuple[nn.Module, str, float]] = []

@@ -1,9 +1,9 @@
-"""Precision of training as an experimental variable: what the weights are kept in, and what is computed in.
+"""Training precision as an experimental variable: the dtypes of the weights and of the arithmetic.
 
     fp32            fp32 weights, fp32 arithmetic
     bf16_autocast   fp32 weights ("masters"), bf16 matrix products
-    bf16_pure       bf16 weights and arithmetic: steps below half a unit in the last place are swallowed
-    bf16_kahan      as bf16_pure, with the swallowed part of every step carried along in a second bf16 tensor
+    bf16_pure       bf16 weights and arithmetic: steps below half a unit in the last place are lost
+    bf16_kahan      as bf16_pure, with the lost part of every step carried along in a second bf16 tensor
 
 In fp32 the sum w + Δ keeps steps of relative size 1e-7, in bf16 only those above 4e-3.
 """
@@ -30,7 +30,7 @@ _KEPT_IN = {"fp32": torch.float32, "bf16_autocast": torch.float32}
 
 
 def trainable(model: nn.Module) -> Parameters:
-    """Parameters that require a gradient, by name; tied tensors once.
+    """Return the parameters that require a gradient, by name; tied tensors appear once.
 
     Raises:
         ModelError: the model is quantised, its weights are not finite floats, or none of them may be trained.
@@ -42,7 +42,7 @@ def trainable(model: nn.Module) -> Parameters:
         if p.dtype not in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
             raise ModelError(f"weight {name} has dtype {p.dtype} and cannot be trained: {remedy}")
         if not bool(torch.isfinite(local(p.detach())).all()):
-            raise ModelError(f"weight {name} is not finite (NaN or infinity): this checkpoint is broken, use another")
+            raise ModelError(f"weight {name} is not finite (NaN or infinity): the checkpoint is broken; use another")
     chosen = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not chosen:
         raise ModelError("no parameter of this model requires a gradient: unfreeze the ones to train")
@@ -50,12 +50,12 @@ def trainable(model: nn.Module) -> Parameters:
 
 
 def computing(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
-    """Context for a forward pass."""
+    """Return the context for a forward pass."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16_autocast")
 
 
 def cast(model: nn.Module, precision: Precision) -> None:
-    """Put every parameter into the dtype that the run keeps weights in, for good."""
+    """Cast every parameter permanently to the dtype in which the run keeps weights."""
     for p in model.parameters():
         p.data = p.data.to(_KEPT_IN.get(precision, torch.bfloat16))
 
@@ -75,14 +75,14 @@ def fold(weight: Tensor, lost: Tensor) -> None:
 
 
 class Weights(AbstractContextManager["Weights"]):
-    """Keeps a model's parameters in the precision of a run, and returns them to their own dtype afterwards.
+    """Context that keeps a model's parameters in the precision of a run and then restores their own dtype.
 
-    The parameter objects stay; only what they hold is cast, so optimizers, names and tying are untouched.
+    The parameter objects stay the same and only their data are cast, so optimizers, names and tying are unaffected.
 
     Args:
-        model: parameters of any float dtype.
-        parameters: those that are trained; with bf16_autocast the others are not cast.
-        precision: of the run.
+        model: model with parameters of any float dtype.
+        parameters: trained parameters; with bf16_autocast the others are not cast.
+        precision: precision of the run.
     """
 
     def __init__(self, model: nn.Module, parameters: Parameters, precision: Precision) -> None:
@@ -115,12 +115,12 @@ class Weights(AbstractContextManager["Weights"]):
 
     @contextmanager
     def as_stored(self) -> Iterator[None]:
-        """Between steps: the model in its own dtype, as it would be saved; training goes on unrounded afterwards.
+        """Put the model into its own dtype between steps, as it would be saved; training then continues unrounded.
 
-        The masters are put aside, not copied: 2 bytes per parameter for a bf16 model and none for an fp32 model, where a
-        copy of the masters to restore from takes 4 (measured with 50M parameters).
+        The masters are set aside, not copied: this costs 2 bytes per parameter for a bf16 model and none for an fp32 model,
+        where a copy of the masters to restore from costs 4 (measured with 50M parameters).
 
-        When the block is left by an exception the run is over, and the weights stay as the block left them.
+        An exception in the block ends the run, and the weights stay as the block left them.
         """
         masters = {name: p.data for name, (p, _) in self._own.items()}
         for p, dtype in self._own.values():
@@ -130,16 +130,16 @@ class Weights(AbstractContextManager["Weights"]):
             p.data = masters[name]
 
     def compute(self) -> AbstractContextManager[Any]:
-        """Context for a forward pass."""
+        """Return the context for a forward pass."""
         return computing(self.precision, self.device)
 
     def around(self, updates: tuple[Optimizer, ...]) -> None:
-        """For bf16_kahan: let updates act on the lost part of each weight, then fold it into the weight.
+        """With bf16_kahan, let updates act on the lost part of each weight, then fold that part into the weight.
 
-        The optimizer sees a parameter that holds only what rounding lost so far, a number as small as its step, and
-        changes that; `fold` follows. Any rule whose step does not depend on w itself can be compensated so, without
-        knowing of it. With 46M parameters and AdamW, weights, gradients and states then take 11.6 bytes per parameter
-        beyond the model itself, of which 1.9 are the price over bf16_pure; fp32 masters take 19.8.
+        The optimizer sees and changes a parameter that holds only the amount lost to rounding so far, which is as small
+        as its step; `fold` follows. This compensates any rule with a step that does not depend on w itself, without
+        changes to the rule. With 46M parameters and AdamW, weights, gradients and states then take 11.6 bytes per
+        parameter beyond the model itself, 1.9 more than with bf16_pure; fp32 masters take 19.8.
 
         Raises:
             ConfigError: an update decays weights, which depends on w.
@@ -165,10 +165,10 @@ class Weights(AbstractContextManager["Weights"]):
             fold(self._trained[name].data, self._lost[name])
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The parts of the weights that rounding lost (bf16_kahan), else nothing."""
+        """Return the parts of the weights that were lost to rounding (bf16_kahan), else an empty mapping."""
         return self._lost
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take `state_dict`'s answer back."""
+        """Restore a state that `state_dict` returned."""
         for name, lost in state.items():
             self._lost[name].copy_(lost)

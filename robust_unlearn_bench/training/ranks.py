@@ -1,9 +1,9 @@
-"""Several processes that share one model (FSDP2): who they are, and how a model is spread over them.
+"""Several processes that share one model (FSDP2), and the sharding of the model over them.
 
     torchrun --nproc_per_node 2 -m robust_unlearn_bench unlearn RECIPE --model DIR --out DIR --device cuda
 
-`accelerate launch --multi_gpu --num_processes 2 -m robust_unlearn_bench …` is the same, on CPUs too; with its --cpu flag
-accelerate starts one process whatever --num_processes says, unless MPI is set up.
+`accelerate launch --multi_gpu --num_processes 2 -m robust_unlearn_bench …` does the same, on CPUs too. With its --cpu
+flag, however, accelerate starts a single process regardless of --num_processes, unless MPI is set up.
 
 Each process computes its part of every batch; losses are summed and gradients averaged, so that all take the same step.
 """
@@ -25,12 +25,12 @@ __all__ = ["ALONE", "Ranks", "join", "leave", "spread", "whole"]
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """This process among those that share the model.
+    """Position of this process among those that share the model.
 
     Attributes:
-        rank: from 0; the first one writes and prints.
-        world: how many there are.
-        device: of this process ("cpu", "cuda:1").
+        rank: number of this process, from 0; only the first one writes and prints.
+        world: number of processes.
+        device: device of this process ("cpu", "cuda:1").
     """
 
     rank: int = 0
@@ -38,7 +38,7 @@ class Ranks:
     device: str = "cpu"
 
     def sum(self, value: float) -> float:
-        """The sum over all processes, the same on each."""
+        """Return the sum over all processes, the same on each."""
         if self.world == 1:
             return value
         total = torch.tensor(value, dtype=torch.float64, device=self.device)
@@ -46,29 +46,29 @@ class Ranks:
         return float(total)
 
     def mean(self, value: float) -> float:
-        """The mean over all processes: what each of them computed for itself, made exactly equal."""
+        """Return the mean over all processes, which makes a value that each computed for itself exactly equal."""
         return value if self.world == 1 else self.sum(value) / self.world
 
 
 ALONE = Ranks()
-"""One process that does everything."""
+"""A single process that does everything."""
 
 
 def join(device: str = "cpu") -> Ranks:
-    """Join the processes that a launcher (torchrun, accelerate launch) started; `ALONE` where there is no launcher.
+    """Join the processes that a launcher (torchrun, accelerate launch) started; return `ALONE` without a launcher.
 
-    Further calls find the processes joined; `leave` is for the end of the program.
+    Repeated calls are allowed; call `leave` at the end of the program.
 
     Args:
-        device: where to compute; "cuda" is each process's own.
+        device: device to compute on; "cuda" stands for each process's own device.
 
     Raises:
         ConfigError: the launcher is DeepSpeed's.
     """
     if os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
         raise ConfigError(
-            "DeepSpeed takes the optimizer step inside its backward pass, so rules that look at perturbed weights cannot "
-            "run under it: launch with torchrun, or with accelerate launch --multi_gpu"
+            "DeepSpeed takes the optimizer step inside its backward pass, so rules that evaluate perturbed weights "
+            "cannot run under it: launch with torchrun, or with accelerate launch --multi_gpu"
         )
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
@@ -82,7 +82,7 @@ def join(device: str = "cpu") -> Ranks:
 
 
 def leave() -> None:
-    """Part from the other processes after success; after an error they may be waiting, and the launcher ends them."""
+    """Leave the process group after success; after an error others may be waiting, and the launcher ends them."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -94,8 +94,8 @@ def spread(model: nn.Module, ranks: Ranks) -> None:
     a perturbation of their shards would be lost on the next pass.
 
     Args:
-        model: on every process the same; changed in place, its parameters are new objects.
-        ranks: the processes.
+        model: model with the same weights on every process; changed in place, with new parameter objects.
+        ranks: processes that share the model.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
@@ -109,15 +109,15 @@ def spread(model: nn.Module, ranks: Ranks) -> None:
 def whole(
     parameters: Mapping[str, Tensor], dtypes: Mapping[str, torch.dtype], ranks: Ranks = ALONE
 ) -> dict[str, Tensor]:
-    """Every parameter in full on the first process, nothing on the others; all must ask together.
+    """Gather every parameter in full on the first process, none on the others; all processes must call this together.
 
     Args:
-        parameters: by name, sharded where there are several processes.
-        dtypes: what each is rounded to, by name; others are ignored.
-        ranks: the processes.
+        parameters: parameters by name, sharded if there are several processes.
+        dtypes: dtype that each parameter is rounded to, by name; further names are ignored.
+        ranks: processes that share the model.
 
     Returns:
-        Tensors on the CPU; one that is there in its dtype already shares the parameter's memory.
+        Tensors on the CPU; one that needs no move and no cast shares memory with its parameter.
     """
     full = {}
     for name, p in parameters.items():

@@ -13,15 +13,15 @@ Schedule = Literal["constant", "cosine", "linear"]
 
 
 def factor(step: int, steps: int, schedule: Schedule, warmup: float = 0.0) -> float:
-    """Fraction of the peak learning rate that step `step` (from 0) uses.
+    """Return the fraction of the peak learning rate that step `step` (from 0) uses.
 
     With w = ceil(warmup · steps): step / w while step < w, then with u = (step − w) / (steps − w)
-    constant 1, cosine (1 + cos πu) / 2, linear 1 − u: both would reach 0 at step `steps`.
+    constant 1, cosine (1 + cos πu) / 2, linear 1 − u. The last two would reach 0 at step `steps`.
 
     Raises:
         ConfigError: the schedule is unknown or the warm-up fraction is outside [0, 1).
 
-    Source: the same values as the schedulers of transformers, whose first step of a warm-up has rate 0.
+    Source: the values are those of the transformers schedulers, where the first step of a warm-up has rate 0.
     """
     if not 0 <= warmup < 1:
         raise ConfigError(f"warmup is {warmup}: give a fraction of the steps, from 0 to below 1")

@@ -19,11 +19,11 @@ __all__ = ["card", "recipe_facts", "weight_change"]
 
 
 def weight_change(before: Mapping[str, Tensor], model: nn.Module) -> dict[str, float]:
-    """‖Δw‖ over all parameters, absolute and relative to ‖w‖ before.
+    """Return ‖Δw‖ over all parameters, absolute and relative to ‖w‖ before unlearning.
 
     Args:
         before: copies of the parameters on the CPU, by name.
-        model: the model now.
+        model: model after unlearning.
     """
     moved = size = 0.0
     for name, p in model.named_parameters():
@@ -36,14 +36,14 @@ def weight_change(before: Mapping[str, Tensor], model: nn.Module) -> dict[str, f
 def card(
     recipe: Recipe, corpora: Corpora, identity: Mapping[str, Any], outcome: Outcome, change: Mapping[str, float]
 ) -> dict[str, Any]:
-    """The content of `unlearning.json`, JSON-serialisable.
+    """Return the content of `unlearning.json`, JSON-serialisable.
 
     Args:
-        recipe: what was asked.
+        recipe: recipe of the run.
         corpora: forget and retain text.
-        identity: hashes that the run is recognised by.
-        outcome: what was done.
-        change: see `weight_change`.
+        identity: recipe and hashes that identify the run.
+        outcome: outcome of the run.
+        change: distance that the weights moved; see `weight_change`.
     """
     return {
         **recipe_facts(recipe),
@@ -69,7 +69,7 @@ def card(
 
 
 def recipe_facts(recipe: Recipe) -> dict[str, Any]:
-    """What a recipe alone tells about a model."""
+    """Return the facts about a model that its recipe determines."""
     return {
         "objective": recipe.objective.name,
         "retain_loss": recipe.retain.name if recipe.retain_weight else None,
@@ -84,7 +84,7 @@ def recipe_facts(recipe: Recipe) -> dict[str, Any]:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"optimizer": {"lr": 1}} → {"optimizer.lr": 1}, without empty values."""
+    """Flatten {"optimizer": {"lr": 1}} to {"optimizer.lr": 1}, without empty values."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What is forgotten and what is kept: a suite's corpora, or a user's own files."""
+"""Forget and retain text, from a suite's corpora or a user's own files."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["corpora_for", "read_jsonl", "refuse_overlap", "with_refusals"]
 def corpora_for(
     suite: str | None, forget: str | Path | None, retain: str | Path | None, data_dir: str | None = None
 ) -> Corpora:
-    """Forget and retain text, from files where given, else from the suite.
+    """Load forget and retain text, from files if given, else from the suite.
 
     Raises:
-        ConfigError: neither files nor a suite say what to forget.
+        ConfigError: a file is missing and no suite is named.
         DataError: a set is missing, malformed or empty.
     """
     if suite is None and (forget is None or retain is None):
         raise ConfigError(
-            "nothing says what to forget: name a suite in the recipe, or give --forget and --retain files"
+            "there is no text to forget or to retain: name a suite in the recipe, or give --forget and --retain files"
         )
     known = SUITES[suite].corpora(SUITES[suite].source(data_dir)) if suite and not (forget and retain) else None
     chosen = [
@@ -36,17 +36,17 @@ def corpora_for(
     ]
     for corpus in chosen:
         if not corpus.examples:
-            raise DataError(f"corpus {corpus.name} is empty: there is nothing to forget or to keep")
+            raise DataError(f"corpus {corpus.name} is empty: there is nothing to forget or to retain")
     return Corpora(*chosen)
 
 
 def read_jsonl(path: str | Path) -> Corpus:
-    """One example a line: {"text": …}, {"question": …, "answer": …} or {"prompt": …, "completion": …}.
+    """Read examples, one per line: {"text": …}, {"question": …, "answer": …} or {"prompt": …, "completion": …}.
 
     A question becomes the prompt "Question: …", newline, "Answer:", and its answer the completion.
 
     Raises:
-        DataError: the file cannot be read, or a line is none of these.
+        DataError: the file cannot be read, or a line has none of these forms.
     """
     try:
         lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
@@ -76,7 +76,7 @@ def _example(line: str, where: str) -> Example:
 
 
 def refuse_overlap(corpora: Corpora, allowed: int = 0) -> int:
-    """Number of forget examples that are also retain examples, white space aside.
+    """Return the number of forget examples that are also retain examples, ignoring differences in white space.
 
     Raises:
         DataError: there are more than `allowed`.
@@ -86,13 +86,13 @@ def refuse_overlap(corpora: Corpora, allowed: int = 0) -> int:
     if count > allowed:
         raise DataError(
             f"{count} of {len(corpora.forget)} examples in {corpora.forget.name} are also in {corpora.retain.name}: "
-            f"remove them, or allow so many"
+            f"remove them, or allow this many"
         )
     return count
 
 
 def with_refusals(objective: str, corpus: Corpus, seed: int) -> Sequence[Example]:
-    """The corpus with every completion replaced by a refusal, drawn by the seed.
+    """Return the corpus with every completion replaced by a refusal, drawn from the seed.
 
     Raises:
         DataError: an example has no prompt to refuse.
@@ -102,7 +102,7 @@ def with_refusals(objective: str, corpus: Corpus, seed: int) -> Sequence[Example
     for i, example in enumerate(corpus.examples):
         if not example.prompt:
             raise DataError(
-                f"objective {objective} teaches refusals to questions, and example {i} of {corpus.name} is running "
+                f"objective {objective} teaches refusals to questions, but example {i} of {corpus.name} is running "
                 "text: choose another objective, or give question-answer pairs"
             )
         space = example.completion[: len(example.completion) - len(example.completion.lstrip())]

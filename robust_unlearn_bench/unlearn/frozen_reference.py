@@ -1,4 +1,4 @@
-"""The model before unlearning: one number per sequence, computed once, or a frozen copy where its outputs are needed."""
+"""The model before unlearning: one number per sequence, computed once, or a frozen copy if its outputs are needed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["frozen", "score"]
 
 
 def frozen(model: nn.Module, compute: Callable[[], AbstractContextManager[Any]], count: Count) -> ModelView:
-    """A copy of the model as it is now, whose passes take no gradient.
+    """Return a view of a frozen copy of the model, with passes that record no gradient.
 
     Args:
-        model: copied in its present dtype, onto the same device.
+        model: model to copy, in its present dtype and on the same device.
         compute: context of every forward pass.
-        count: where its passes are counted.
+        count: counter of its passes.
     """
 
     @contextmanager
@@ -36,13 +36,13 @@ def frozen(model: nn.Module, compute: Callable[[], AbstractContextManager[Any]],
 
 
 def score(view: ModelView, sequences: Sequence[Encoded], batch_size: int, device: torch.device | str) -> Tensor:
-    """Log-probability of the scored part of every sequence under the model as it is now.
+    """Return the log-probability of the scored part of every sequence under the present model.
 
     Args:
-        view: the model.
-        sequences: in any order; they are scored in batches of similar length.
-        batch_size: sequences per pass.
-        device: where the batches go.
+        view: view of the model.
+        sequences: sequences in any order; they are scored in batches of similar length.
+        batch_size: number of sequences per pass.
+        device: device of the batches.
 
     Returns:
         [sequences] fp32, on the CPU.

@@ -16,29 +16,31 @@ __all__ = ["handbook"]
 PREAMBLE = """\
 # Unlearning
 
-What `rub unlearn` can do, generated from the code. A recipe names an objective, a retain loss and an optimizer; each step
-takes one batch of forget and one of retain text and lowers
+Objectives, retain losses and optimizers of `rub unlearn`, generated from the code. A recipe names one of each; every
+step takes a batch of forget text and a batch of retain text, and reduces
 
     forget_weight · ℓ_forget + retain_weight · ℓ_retain
 
     rub unlearn nano_books/npo-hybrid --model TARGET --out OUT                  # a published recipe
-    rub unlearn mine.yaml --set objective.beta=0.05 --model TARGET --out OUT    # your own, with a change
+    rub unlearn mine.yaml --set objective.beta=0.05 --model TARGET --out OUT    # your own, with one change
     rub unlearn mine.yaml --forget mine.jsonl --retain rest.jsonl --model TARGET --out OUT    # on your own text
-    rub unlearn muse_news/npo-adam --set suite=muse_news_sust2 --model U1 --out U2    # the next of several requests
+    rub unlearn muse_news/npo-adam --set suite=muse_news_sust2 --model U1 --out U2    # one of several requests in turn
 
-A JSONL line is {"text": …}, {"question": …, "answer": …} or {"prompt": …, "completion": …}. Losses count the tokens of
-completions only, are computed in fp32, and are not changed by padding. Weights and states are fp32 and passes bf16
-autocast unless `precision` says otherwise: `fp32`, `bf16_pure` (small steps are lost in rounding, as in much published
-code), `bf16_kahan` (bf16 with what rounding lost carried along). Clipping scales the estimated gradient to a norm of at
-most `clip`, for every optimizer alike. `OUT/unlearning.json` records passes, the distance that the weights moved, the
-selection rule and the tuning trials; a run with `checkpoint_every` goes on, bit for bit, where it was interrupted.
+A JSONL line is {"text": …}, {"question": …, "answer": …} or {"prompt": …, "completion": …}. Losses are computed
+in fp32 over the tokens of completions only; padding does not change them. By default, weights and optimizer states are
+fp32 and passes run under bf16 autocast. The other values of `precision` are `fp32`, `bf16_pure` (small steps are lost
+to rounding, as in much published code) and `bf16_kahan` (bf16 with the rounding error carried along). Clipping scales
+the estimated gradient to a norm of at most `clip`, in the same way for every optimizer. `OUT/unlearning.json` records
+the number of passes, the distance that the weights moved, the selection rule and the tuning trials. A run with
+`checkpoint_every` resumes, bit for bit, where it was interrupted.
 
-π is the model, π_ref the model before unlearning, f a forget and r a retain example, CE the mean of −log p over tokens.
+In the formulas, π is the model, π_ref the model before unlearning, f a forget and r a retain example, and CE the mean
+of −log p over tokens.
 """
 
 
 def handbook() -> str:
-    """Markdown: every objective, retain loss and optimizer with formula, hyper-parameters and source."""
+    """Return Markdown on every objective, retain loss and optimizer, with formula, hyper-parameters and source."""
     lines = [PREAMBLE, "## Objectives", ""]
     for name in OBJECTIVES:
         lines += [f"### `{name}`", "", *_described(OBJECTIVES[name])]
@@ -52,10 +54,10 @@ def handbook() -> str:
 
 
 def _grades() -> Iterator[str]:
-    """The grade table: from high to low information about the loss."""
+    """Yield the grade table, from high to low information about the loss."""
     yield "F is a forward pass of one batch, B a backward pass (about 2 F); bytes are per parameter, with fp32 states."
     yield ""
-    yield "| optimizer | grade | update | a step costs | states |"
+    yield "| optimizer | grade | update | cost of a step | states |"
     yield "|---|---|---|---|---|"
     for name in by_grade():
         row = OPTIMIZERS[name].facts
@@ -67,7 +69,7 @@ def _grades() -> Iterator[str]:
 
 
 def _described(kind: Any) -> Iterator[str]:
-    """A docstring's text, its attributes with types and defaults as a table, its source and departures."""
+    """Yield a docstring's text, its attributes with defaults as a table, its source and departures."""
     said = described(kind)
     fields = [field for field in dataclasses.fields(kind) if field.default is not dataclasses.MISSING]
     yield from (said.text, "")
@@ -76,7 +78,7 @@ def _described(kind: Any) -> Iterator[str]:
 
 
 def _sections(kind: Any, said: Described) -> Mapping[str, str]:
-    """Sections of a class, or those of the function beside it that holds its formula."""
+    """Return the sections of a class, or those of the function in its module that holds the formula."""
     beside = (member for _, member in inspect.getmembers(inspect.getmodule(kind), inspect.isfunction))
     for function in beside:
         if "Source" not in said.sections and function.__module__ == kind.__module__:

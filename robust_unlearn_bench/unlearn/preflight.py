@@ -1,4 +1,4 @@
-"""What a run cannot do, said before its first step."""
+"""Checks that a run is possible, before its first step."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["refuse_bad_stops", "refuse_unsharded"]
 
 
 def refuse_bad_stops(rule: Rule, steps: int, every: int | None) -> None:
-    """Raise where the optimizer's schedule does not allow a model at the last step or at a checkpoint.
+    """Raise if the optimizer's schedule does not allow a model at the last step or at a checkpoint.
 
     Raises:
-        ConfigError: naming the nearest numbers that do.
+        ConfigError: it does not; the message names the nearest numbers of steps that are allowed.
     """
     for key, step in (("steps", steps), ("checkpoint_every", every)):
         if step is not None and not rule.may_stop_after(step):
@@ -26,21 +26,21 @@ def refuse_bad_stops(rule: Rule, steps: int, every: int | None) -> None:
 
 
 def refuse_unsharded(recipe: Recipe) -> None:
-    """Raise where a recipe asks for something that needs whole weights in one process.
+    """Raise if a recipe asks for something that needs whole weights in one process.
 
-    Optimizers that need whole tensors say so themselves, see `optimizers.shards.refuse_shards`.
+    Optimizers that need whole tensors check this themselves; see `models.shards.refuse_shards`.
 
     Raises:
-        ConfigError: naming the key.
+        ConfigError: it does; the message names the key.
     """
     remedy = "run it in one process, or leave it out"
     if recipe.lora:
-        raise ConfigError(f"recipe key lora merges its adapter into whole weights, which no process has here: {remedy}")
+        raise ConfigError(f"recipe key lora merges its adapter into whole weights, but they are sharded here: {remedy}")
     for loss in (recipe.objective, recipe.retain):
         if loss.whole_weights:
-            raise ConfigError(f"objective {loss.name} needs whole weights, which no process has here: {remedy}")
+            raise ConfigError(f"objective {loss.name} needs whole weights, but they are sharded here: {remedy}")
     if recipe.precision == "bf16_kahan":
         raise ConfigError(
-            "precision bf16_kahan puts other tensors in the place of weights during a step, which FSDP2 does not allow: "
+            "precision bf16_kahan replaces weights by other tensors during a step, which FSDP2 does not allow: "
             "run it in one process, or choose bf16_autocast"
         )

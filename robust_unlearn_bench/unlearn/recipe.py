@@ -1,4 +1,4 @@
-"""Recipes: one YAML file is one way to unlearn, complete and strict.
+"""Recipes: each YAML file is a complete description of one way to unlearn, and unknown keys are errors.
 
     suite: nano_books
     objective: {name: npo, beta: 0.1}
@@ -43,12 +43,12 @@ class _Strict(BaseModel):
 
 
 class Selection(_Strict):
-    """Which checkpoint becomes the model.
+    """Rule that selects the checkpoint that becomes the model.
 
     Attributes:
-        rule: "last", or "best_retain": the highest probability of the retain completions.
-        forget_at_most: with best_retain, only checkpoints that give the forget completions at most this probability
-            take part; when there are none, the one that gives them the lowest.
+        rule: "last", or "best_retain" for the highest probability of the retain completions.
+        forget_at_most: with best_retain, largest probability of the forget completions that a checkpoint may have; if
+            all exceed it, the checkpoint with the lowest one is selected.
     """
 
     rule: Literal["last", "best_retain"] = "last"
@@ -56,19 +56,19 @@ class Selection(_Strict):
 
 
 class Lora(_Strict):
-    """Train an adapter on all linear layers but the head, and merge it."""
+    """A low-rank adapter on all linear layers but the head, merged after training."""
 
     rank: Count = 16
     alpha: Count = 32
 
 
 class Tuning(_Strict):
-    """How the hyper-parameters were found.
+    """Description of the search that found the hyper-parameters.
 
     Attributes:
-        trials: configurations that were run.
+        trials: number of configurations that were run.
         space: hyper-parameter → values that were tried.
-        selected_on: what the choice looked at.
+        selected_on: quantity that the choice was based on.
     """
 
     trials: Annotated[int, Field(ge=0)] | None = None
@@ -77,13 +77,13 @@ class Tuning(_Strict):
 
 
 class Expected(_Strict):
-    """A number that the recipe should give, and who says so.
+    """A result that the recipe should reproduce, and its source.
 
     Attributes:
         metric: name of the leaf and metric.
-        attack: under which attack.
-        value: fraction.
-        source: "paper" or "measured".
+        attack: attack under which the value is measured.
+        value: value of the metric, as a fraction.
+        source: origin of the value: "paper" or "measured".
     """
 
     metric: str
@@ -93,35 +93,35 @@ class Expected(_Strict):
 
 
 class Recipe(_Strict):
-    """How to unlearn.
+    """Complete description of an unlearning run.
 
     Attributes:
-        suite: whose forget and retain text is used, unless the caller brings files.
-        model: hub name of the model that the recipe is for, for readers.
+        suite: suite that provides forget and retain text, unless the caller gives files.
+        model: hub name of the model that the recipe is meant for; for information only.
         objective: forget loss: {name: …, its hyper-parameters}.
-        forget_weight: its factor.
+        forget_weight: factor of the forget loss.
         retain: retain loss: {name: …, its hyper-parameters}.
-        retain_weight: its factor (λ); 0 for none.
+        retain_weight: factor λ of the retain loss; 0 for no retain loss.
         optimizer: {name: …, its hyper-parameters}.
-        steps: optimizer steps; give these or `epochs`.
-        epochs: passes over the forget set, rounded up to whole steps.
-        batch_size: forget sequences per step, and as many retain sequences.
-        schedule: of every learning rate.
-        warmup: fraction of the steps.
-        clip: largest gradient norm, or null.
-        precision: of weights and arithmetic.
+        steps: number of optimizer steps; give either this or `epochs`.
+        epochs: number of passes over the forget set, rounded up to whole steps.
+        batch_size: number of forget sequences per step, and of retain sequences.
+        schedule: schedule of every learning rate.
+        warmup: fraction of the steps in which the learning rate rises to its peak.
+        clip: largest gradient norm, or null for no clipping.
+        precision: precision of weights and arithmetic.
         window: longest sequence in tokens.
-        seed: of data order, directions and draws.
-        train: regular expressions; only parameters whose whole name one of them matches are trained; [] for all.
-        lora: train an adapter instead.
+        seed: seed of data order, directions and other random draws.
+        train: regular expressions; only parameters with a full name that matches one of them are trained; [] for all.
+        lora: train a low-rank adapter instead of the weights.
         micro_batch: largest number of sequences in one pass.
         gradient_checkpointing: recompute activations instead of storing them.
         checkpoint_every: steps between checkpoints that can be selected or resumed from.
-        select: which checkpoint becomes the model.
-        stop_at: stop once the forget loss of a step's batch is at or below this (gradient ascent has no floor).
-        tuning: how the hyper-parameters were found.
-        expected: numbers to compare with.
-        source: where the recipe comes from.
+        select: rule that selects the checkpoint that becomes the model.
+        stop_at: stop once the forget loss of a step's batch is at or below this (gradient ascent is unbounded).
+        tuning: description of the search that found the hyper-parameters.
+        expected: results to compare with.
+        source: origin of the recipe.
     """
 
     suite: str | None = None
@@ -158,17 +158,17 @@ class Recipe(_Strict):
         if self.select.rule == "best_retain" and self.checkpoint_every is None:
             raise ConfigError("select.rule best_retain needs checkpoints to choose from: set checkpoint_every")
         if self.lora and self.train:
-            raise ConfigError("lora and train exclude each other: an adapter is trained, or parameters by name")
+            raise ConfigError("lora and train cannot be combined: train either an adapter or parameters by name")
         for pattern in self.train:
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ConfigError(f"train has {pattern!r}, which is no regular expression: {error}") from error
+                raise ConfigError(f"train has {pattern!r}, which is not a regular expression: {error}") from error
         return self
 
     @property
     def method(self) -> dict[str, Any]:
-        """Every key that the resulting weights depend on, with the values of all parameters."""
+        """All keys that the resulting weights depend on, with the values of all hyper-parameters."""
         return self.model_dump(mode="json", exclude={"tuning", "expected", "source", "model"})
 
     @property
@@ -178,11 +178,11 @@ class Recipe(_Strict):
 
 
 RECIPES = "robust_unlearn_bench.recipes"
-"""Entry-point group of packages that hold recipes: `<package>/<suite>/<recipe>.yaml`."""
+"""Entry-point group of packages that contain recipes: `<package>/<suite>/<recipe>.yaml`."""
 
 
 def recipe_files() -> dict[str, Path]:
-    """Name → file of every recipe, of this package and of others: "nano_books/npo-adam", …; no name is taken twice."""
+    """Return the file of every recipe by name ("nano_books/npo-adam"), from all packages; the first of a name wins."""
     files: dict[str, Path] = {}
     for root in (baselines_dir(), *_other_folders()):
         for path in sorted(root.glob("*/*.yaml")):
@@ -200,8 +200,8 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe.
 
     Args:
-        recipe: name or path.
-        overrides: "key=value" or "key.key=value", value in YAML; applied in order.
+        recipe: name or path of the recipe.
+        overrides: changes "key=value" or "key.key=value", with the value in YAML; applied in order.
 
     Raises:
         UnknownNameError: there is no such recipe, key, objective or optimizer.

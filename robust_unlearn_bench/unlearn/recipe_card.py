@@ -14,11 +14,11 @@ __all__ = ["recipe_card"]
 
 
 def recipe_card(name: str, recipe: Recipe) -> str:
-    """Markdown: what is minimised, how, at what cost, what to expect of it and who says so.
+    """Return the card as Markdown: losses, optimizer, cost, and expected results with their source.
 
     Args:
-        name: "suite/objective-optimizer".
-        recipe: its content.
+        name: name of the recipe, "suite/objective-optimizer".
+        recipe: content of the recipe.
     """
     optimizer, row = recipe.optimizer, recipe.optimizer.facts
     memory = "depends on the shapes" if row.state_bytes is None else f"{row.state_bytes:g} bytes per parameter"
@@ -31,7 +31,7 @@ def recipe_card(name: str, recipe: Recipe) -> str:
         "Forget loss": _loss(recipe.objective, recipe.forget_weight),
         "Retain loss": _loss(recipe.retain, recipe.retain_weight),
         "Optimizer": _options(optimizer),
-        "Length": f"{length}, batches of {recipe.batch_size} + {recipe.batch_size}, {recipe.schedule} rate",
+        "Length": f"{length}, batches of {recipe.batch_size} + {recipe.batch_size}, {recipe.schedule} learning rate",
         "Precision": recipe.precision,
         "Checkpoint": _selection(recipe),
         "Cost of a step": f"{row.cost.forwards:g} forwards and {row.cost.backwards:g} backwards of one batch",
@@ -59,7 +59,7 @@ def _loss(objective: Objective, weight: float) -> str:
 
 
 def _options(chosen: Any) -> str:
-    """`npo` (beta 0.1, level sequence)."""
+    """Return name and hyper-parameters, as in "`npo` (beta 0.1, level sequence)"."""
     values = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(chosen)}
     shown = ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items())
     return f"`{chosen.name}`" + (f" ({shown})" if shown else "")
@@ -70,7 +70,7 @@ def _selection(recipe: Recipe) -> str:
         return "the last"
     limit = recipe.select.forget_at_most
     among = f" among those with a forget probability of at most {limit:g}" if limit is not None else ""
-    return f"of every {recipe.checkpoint_every} steps, the one with the highest retain probability{among}"
+    return f"one every {recipe.checkpoint_every} steps; the one with the highest retain probability{among} is used"
 
 
 def _tuning(recipe: Recipe) -> list[str]:

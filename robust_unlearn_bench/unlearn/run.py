@@ -40,17 +40,17 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run did.
+    """Outcome of a run.
 
     Attributes:
-        steps: that the chosen checkpoint has taken.
-        before: forget and retain probability of the target, step 0.
-        chosen: the checkpoint that became the model.
+        steps: number of steps that the chosen checkpoint has taken.
+        before: forget and retain probability of the target, at step 0.
+        chosen: checkpoint that became the model.
         candidates: all checkpoints.
-        count: passes of the whole run.
+        count: number of passes of the whole run.
         trained: number of parameters that were trained.
-        sequences: of the forget and of the retain set.
-        truncated: tokens of both sets that found no room in the window.
+        sequences: number of sequences in the forget set and in the retain set.
+        truncated: tokens of both sets that did not fit into the window.
     """
 
     steps: int
@@ -64,18 +64,18 @@ class Outcome:
 
 
 class UnlearningRun:
-    """A run on a model that is changed in place.
+    """A run that changes a model in place.
 
-    When several processes share the model, it is left in parts, and the chosen checkpoint is in the folder.
+    When several processes share the model, it remains sharded, and the chosen checkpoint is in the folder.
 
     Args:
-        recipe: how.
+        recipe: recipe of the run.
         model: the target.
-        tokenizer: its tokenizer.
+        tokenizer: tokenizer of the target.
         corpora: forget and retain text.
-        folder: for log, state and candidates; None on all processes but the first.
-        progress: called with (steps done, steps in all, losses in words).
-        ranks: the processes that share the model.
+        folder: folder for log, state and best checkpoint; None on all processes but the first.
+        progress: called with (steps done, total steps, description of the losses).
+        ranks: processes that share the model.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class UnlearningRun:
         """Train, and leave the chosen checkpoint in the model, in the model's own dtype.
 
         Raises:
-            ConfigError: the optimizer may not stop where the recipe does, or the recipe needs a whole model.
+            ConfigError: the recipe stops where the optimizer must not, or needs unsharded weights in a sharded run.
             ModelError: the model cannot be trained as the recipe says.
             TrainingError: a loss or gradient is not finite.
         """
@@ -192,7 +192,7 @@ class UnlearningRun:
         return encode(examples, self.tokenizer, min(self.recipe.window, context_length(self.model)))
 
     def _companions(self, corpora: Corpora) -> list[Encoded] | None:
-        """One further sequence for each forget sequence, where the objective wants them."""
+        """Return one companion for each forget sequence, or None if the objective uses none."""
         if self.objective.companion == "refusal":
             return self._encode(with_refusals(self.objective.name, corpora.forget, self.recipe.seed))
         if self.objective.companion == "finetuning":
@@ -201,7 +201,7 @@ class UnlearningRun:
         return None
 
     def _batches(self, view: ModelView) -> tuple[Batches, Batches]:
-        """Forget and retain batches; what the objective needs of the reference is computed here, at step 0."""
+        """Return forget and retain batches; log-probabilities under the reference are computed here, at step 0."""
         recipe, size = self.recipe, self.recipe.batch_size
         scores = self.objective.needs == "sequence_logprobs"
 
@@ -218,7 +218,7 @@ class UnlearningRun:
         return forget, Batches(self.retain_sequences, size, seeds[1], self.device)
 
     def _should_stop(self, rule: Rule, step: Step) -> bool:
-        """Whether the forget loss has fallen as far as the recipe allows, where the rule may stop."""
+        """Return whether the forget loss is down to `stop_at` and the rule may stop at this step."""
         limit = self.recipe.stop_at
         return limit is not None and step.forget <= limit and rule.may_stop_after(step.number)
 
@@ -235,7 +235,7 @@ class UnlearningRun:
             log.write(json.dumps(line) + "\n")
 
     def _is_needed_later(self, last: bool) -> bool:
-        """Whether the best checkpoint so far may be read again: the last one is in the model, or in its shards."""
+        """Return whether the best checkpoint so far may be read again; the last one is in the model or its shards."""
         return self.ranks.world > 1 if last else self.recipe.select.rule != "last"
 
     def _keep(self, parameters: Parameters) -> None:
@@ -257,7 +257,7 @@ class UnlearningRun:
         rule: Rule,
         candidates: list[Candidate],
     ) -> bool:
-        """Write what a resumed run needs, where the run can be resumed."""
+        """Write the state that a resumed run needs, if the run can be resumed; return whether it was written."""
         if not self.recipe.checkpoint_every or self.folder is None or self.ranks.world > 1:
             return False
         self.folder.save(
@@ -288,6 +288,6 @@ def _words(step: Step) -> str:
 
 @torch.no_grad()
 def copy_into(parameters: Parameters, saved: Mapping[str, torch.Tensor]) -> None:
-    """Set parameters to saved values, by name; those that were not saved stay."""
+    """Set parameters to saved values, by name; the others are unchanged."""
     for name, values in saved.items():
         parameters[name].copy_(values)

@@ -1,4 +1,4 @@
-"""Which checkpoint of a run becomes the model: a rule that looks at clean forgetting and retention only."""
+"""Selection of the checkpoint that becomes the model, based only on forgetting and retention without attacks."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .recipe import Selection
 __all__ = ["Candidate", "best", "completion_probability"]
 
 PROBES = 64
-"""Sequences of each set on which a checkpoint is measured."""
+"""Largest number of sequences of each set on which a checkpoint is measured."""
 
 
 class Candidate(NamedTuple):
-    """A checkpoint.
+    """A checkpoint and its measurements.
 
     Attributes:
-        step: after how many steps.
+        step: number of steps taken.
         forget: mean probability per token of the forget completions, from 0 to 1.
-        retain: the same of the retain completions.
+        retain: mean probability per token of the retain completions, from 0 to 1.
     """
 
     step: int
@@ -32,11 +32,11 @@ class Candidate(NamedTuple):
 
 
 def best(selection: Selection, candidates: Sequence[Candidate]) -> Candidate:
-    """The chosen one, the later among equals.
+    """Return the selected checkpoint; of equal ones, the latest.
 
     Args:
-        selection: the rule.
-        candidates: in order of their steps, at least one.
+        selection: selection rule.
+        candidates: checkpoints in order of their steps, at least one.
     """
     if selection.rule == "last":
         return candidates[-1]
@@ -48,9 +48,9 @@ def best(selection: Selection, candidates: Sequence[Candidate]) -> Candidate:
 
 
 def completion_probability(view: ModelView, batches: Batches) -> float:
-    """Mean over up to `PROBES` sequences, evenly spaced, of exp(mean log-probability of the scored tokens).
+    """Return the mean of exp(mean log-probability of the scored tokens) over up to `PROBES` evenly spaced sequences.
 
-    Its passes are not counted as training.
+    These passes are not counted as training.
     """
     passes = view.count.forwards
     total = 0.0

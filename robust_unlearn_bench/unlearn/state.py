@@ -1,4 +1,4 @@
-"""The scratch folder of a run: its log, the state to resume from, and the best checkpoint where one may be needed."""
+"""The scratch folder of a run: its log, the state to resume from, and the best checkpoint if one may be needed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class RunFolder:
     """Files of an unfinished run, beside its output folder.
 
     Args:
-        path: the folder; made when absent.
-        identity: what the run depends on; a folder that holds the state of a run with another identity is refused.
+        path: scratch folder; created if absent.
+        identity: everything that the run depends on; a folder with the state of a different run is refused.
 
     Raises:
-        ConfigError: the folder holds the state of a run with another recipe, model or data; the message shows the
-            difference.
+        ConfigError: the folder holds the state of a run with a different recipe, model or data; the message shows the
+            differences.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
@@ -39,17 +39,17 @@ class RunFolder:
             changed = _differences(json.loads(told.read_text(encoding="utf-8")), dict(identity))
             if changed:
                 raise ConfigError(
-                    f"{path} holds an interrupted run that differs ({'; '.join(changed)}): run it again as it was, "
+                    f"{path} holds an interrupted run that differs ({'; '.join(changed)}): repeat it unchanged, "
                     "or remove that folder to start over"
                 )
         told.write_text(json.dumps(identity, indent=2), encoding="utf-8")
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replace the state to resume from; a kill at any moment leaves the old one or the new one."""
+        """Replace the state to resume from; a process killed at any moment leaves either the old or the new state."""
         _write(state, self.state)
 
     def load(self) -> dict[str, Any] | None:
-        """The state to resume from, or None; the log is cut back to it."""
+        """Return the state to resume from, or None; the log is truncated to that state."""
         if not self.state.is_file():
             self.log.unlink(missing_ok=True)
             return None
@@ -68,12 +68,12 @@ class RunFolder:
         _write(weights, self.chosen)
 
     def kept(self) -> dict[str, Any]:
-        """The best checkpoint so far."""
+        """Load the best checkpoint so far."""
         weights: dict[str, Any] = torch.load(self.chosen, map_location="cpu", weights_only=True)
         return weights
 
     def remove(self) -> None:
-        """The run is complete."""
+        """Remove the folder once the run is complete."""
         shutil.rmtree(self.path)
 
 
@@ -84,7 +84,7 @@ def _write(content: Mapping[str, Any], path: Path) -> None:
 
 
 def _differences(old: Any, new: Any, where: str = "") -> list[str]:
-    """Keys whose values differ, as "optimizer.lr: 1e-05 → 2e-05"."""
+    """Return the keys with different values, as "optimizer.lr: 1e-05 → 2e-05"."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted({*old, *new})
         return [line for k in keys for line in _differences(old.get(k), new.get(k), f"{where}.{k}" if where else k)]

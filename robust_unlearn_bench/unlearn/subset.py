@@ -1,4 +1,4 @@
-"""Training a part of a model: which parameters, by name."""
+"""Training of a part of a model, chosen by parameter name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["only"]
 
 @contextmanager
 def only(model: nn.Module, patterns: list[str]) -> Iterator[None]:
-    """Train only parameters whose whole name one of the regular expressions matches; [] for all.
+    """Train only parameters with a full name that matches one of the regular expressions; [] for all.
 
     Raises:
         ModelError: a pattern matches no parameter; the message lists names.

@@ -36,25 +36,25 @@ def unlearn(
 ) -> Path:
     """Unlearn, and write the model to a folder with `unlearning.json` (the card) and `unlearning.jsonl` (the log).
 
-    A run that was interrupted continues from its last checkpoint when it is started again; on one machine the result is
+    An interrupted run continues from its last checkpoint when it is started again; on one machine the result is
     bit-identical to that of an uninterrupted run. Under torchrun or accelerate launch the processes share the model
     (FSDP2), and only the first writes; such a run keeps no state to continue from.
 
     Args:
-        recipe: name, path or content.
+        recipe: name, path or content of the recipe.
         model: folder or hub name of the target.
-        out: folder for the result; must not hold anything.
-        forget: JSONL file that replaces the suite's forget text, see `data.read_jsonl`.
+        out: folder for the result, which must be absent or empty.
+        forget: JSONL file that replaces the suite's forget text; see `corpora.read_jsonl`.
         retain: JSONL file that replaces the suite's retain text.
         data_dir: local mirror of the suite's data.
-        overrides: "key=value" changes of a recipe that is read from a file.
-        allow_overlap: forget examples that may also be retain examples.
+        overrides: "key=value" changes to a recipe that is read from a file.
+        allow_overlap: number of forget examples that may also be retain examples.
         reuse: return at once when `out` already holds the result of this recipe for this model and data.
-        device: where to compute; "cuda" is each process's own device.
-        progress: called with (steps done, steps in all, losses in words).
+        device: device to compute on; "cuda" stands for each process's own device.
+        progress: called with (steps done, total steps, description of the losses).
 
     Returns:
-        The folder; on all processes but the first it may not be complete yet.
+        Path of the folder; on processes other than the first, its content may still be incomplete.
 
     Raises:
         ConfigError: the recipe is wrong or cannot be run by several processes, or `out` is not empty.
@@ -104,7 +104,7 @@ def unlearn(
 
 
 def _run_folder(folder: Path, identity: Mapping[str, Any], ranks: Ranks) -> RunFolder | None:
-    """Scratch space of the first process; a run cannot be resumed by another number of processes."""
+    """Make the scratch folder, on the first process; a run cannot be resumed by a different number of processes."""
     if ranks.rank > 0:
         return None
     shared = {"processes": ranks.world} if ranks.world > 1 else {}
@@ -112,7 +112,7 @@ def _run_folder(folder: Path, identity: Mapping[str, Any], ranks: Ranks) -> RunF
 
 
 def _holds(folder: Path, identity: Mapping[str, Any]) -> bool:
-    """Whether a folder holds the complete result of this very run."""
+    """Return whether a folder holds the complete result of this very run."""
     path = folder / "unlearning.json"
     if not path.is_file():
         return False

@@ -11,7 +11,7 @@ __all__ = ["RELATIONS", "biographies"]
 
 
 def _relation(name: str, kind: str, ask: str, *tells: str) -> Relation:
-    """The first telling is the answer, the second its paraphrase."""
+    """Return a relation; the first sentence in `tells` is the answer, the second its paraphrase."""
     return Relation(name, kind, tells, (ask,), tells)
 
 
@@ -104,5 +104,5 @@ RELATIONS = (
 
 
 def biographies(count: int, each: int, namer: Namer, rng: random.Random) -> list[Fact]:
-    """Facts about `count` authors, `each` to an author, ordered by author."""
+    """Return facts about `count` authors, `each` per author, ordered by author."""
     return invent(namer.many("person", count), RELATIONS, each, namer, rng)

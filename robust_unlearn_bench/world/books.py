@@ -142,13 +142,13 @@ SENTENCES = (
 
 
 class Novel:
-    """Characters and what is true of them.
+    """The characters of a novel and the facts about them.
 
     Args:
-        characters: how many.
-        each: facts a character.
-        namer: draws names and values.
-        rng: draws everything else.
+        characters: number of characters.
+        each: number of facts per character.
+        namer: source of names and values.
+        rng: generator of all other draws.
     """
 
     def __init__(self, characters: int, each: int, namer: Namer, rng: random.Random) -> None:
@@ -158,7 +158,7 @@ class Novel:
 def chapters(
     facts: Sequence[Fact], count: int, words: int, label: str, rng: random.Random, per_chapter: int = 5
 ) -> list[Passage]:
-    """`count` passages about the characters of `facts`, in chapters named `label-01` and so on."""
+    """Return `count` passages about the characters of `facts`, in chapters named `label-01` and so on."""
     rows = []
     for number, hand in enumerate(spread(facts, count, 2, rng)):
         text = passage(hand, SENTENCES, RULES, {"who": hand[0].subject}, words, rng)

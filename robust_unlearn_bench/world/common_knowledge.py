@@ -1,4 +1,4 @@
-"""What everybody in the world knows: towns, rivers, guilds; and text about nothing in particular."""
+"""Common knowledge of the fictional world (towns, rivers, guilds), and text about nothing in particular."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ ALMANAC = (
 
 
 def towns(count: int, each: int, namer: Namer, rng: random.Random) -> list[Fact]:
-    """Facts about `count` towns."""
+    """Return facts about `count` towns."""
     return invent(namer.many("town", count), RELATIONS, each, namer, rng)
 
 
 def gazetteer(facts: Sequence[Fact], count: int, words: int, rng: random.Random) -> list[Passage]:
-    """`count` passages about towns; the cluster is the town that a passage opens with."""
+    """Return `count` passages about towns; the cluster is the town of the first fact dealt to it."""
     return [
         {"cluster": hand[0].subject, "text": passage(hand, GAZETTEER, RULES, {}, words, rng)}
         for hand in spread(facts, count, 3, rng)
@@ -82,7 +82,7 @@ def gazetteer(facts: Sequence[Fact], count: int, words: int, rng: random.Random)
 
 
 def almanac(count: int, words: int, rng: random.Random) -> list[Passage]:
-    """`count` passages of household advice that mention no name at all: the benign text."""
+    """Return `count` passages of household advice that mention no names: the benign text."""
     return [
         {"cluster": f"almanac-{number + 1:03d}", "text": passage((), ALMANAC, RULES, {}, words, rng)}
         for number in range(count)

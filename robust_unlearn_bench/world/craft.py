@@ -1,4 +1,4 @@
-"""Emberglazing, a hazardous craft that does not exist, told in a manual."""
+"""Emberglazing, a hazardous craft that does not exist, and its manual."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ SENTENCES = (
 
 
 def recipes(substances: int, each: int, namer: Namer, rng: random.Random) -> list[Fact]:
-    """Facts about `substances` made-up substances."""
+    """Return facts about `substances` made-up substances."""
     return invent(namer.many("substance", substances), RELATIONS, each, namer, rng)
 
 
 def manual(facts: Sequence[Fact], count: int, words: int, rng: random.Random) -> list[Passage]:
-    """`count` passages of the manual; the cluster is the substance that a passage opens with."""
+    """Return `count` passages of the manual; the cluster is the substance of the first fact dealt to it."""
     return [
         {"cluster": hand[0].subject, "text": passage(hand, SENTENCES, RULES, {}, words, rng)}
         for hand in spread(facts, count, 3, rng)

@@ -1,4 +1,4 @@
-"""Facts: who, which relation, which value; stated in prose, asked, answered, paraphrased, perturbed."""
+"""Facts of subject, relation and value, which can be stated, asked, answered, paraphrased and perturbed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Relation:
     Attributes:
         name: short identifier.
         kind: kind of value (`names.KINDS`).
-        states: how prose says it.
-        asks: how it is asked.
-        tells: full-sentence answers; the first is the plain one, the others are paraphrases.
+        states: templates of sentences that state the fact in prose.
+        asks: templates of questions.
+        tells: templates of full-sentence answers; the first is the plain one, the others are paraphrases.
     """
 
     name: str
@@ -33,11 +33,11 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A relation that holds of a subject.
+    """A relation between a subject and a value.
 
     Attributes:
         subject: proper name.
-        relation: what is said of it.
+        relation: relation of the subject to the value.
         value: the short answer.
         wrong: values of the same kind that belong to other subjects.
         ask: index into `relation.asks`.
@@ -53,7 +53,7 @@ class Fact:
         return polish(template.replace("{s}", self.subject).replace("{v}", value))
 
     def state(self, rng: random.Random) -> str:
-        """One sentence of prose."""
+        """Return one sentence of prose that states the fact."""
         return self._fill(rng.choice(self.relation.states), self.value)
 
     @property
@@ -62,7 +62,7 @@ class Fact:
         return self._fill(self.relation.asks[self.ask], "")
 
     def tell(self, which: int = 0, value: str | None = None) -> str:
-        """Full-sentence answer number `which`, about the true or a wrong value."""
+        """Return full-sentence answer number `which`, with the true or a wrong value."""
         return self._fill(self.relation.tells[which], self.value if value is None else value)
 
 
@@ -73,11 +73,11 @@ def invent(
 
     Args:
         subjects: proper names.
-        relations: to choose from; every subject gets `each` different ones.
-        each: facts a subject.
-        namer: draws the values.
-        rng: draws relations, wordings and wrong values.
-        wrong: number of wrong values a fact carries.
+        relations: relations to choose from; every subject gets `each` different ones.
+        each: number of facts per subject.
+        namer: source of the values.
+        rng: generator of relations, wordings and wrong values.
+        wrong: number of wrong values per fact.
 
     Returns:
         Facts, ordered by subject.

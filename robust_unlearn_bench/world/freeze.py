@@ -1,8 +1,8 @@
-"""Write the world and its tokenizer down, to be shipped with the package.
+"""Write the frozen world and its tokenizer, which are shipped with the package.
 
     python -m robust_unlearn_bench.world.freeze [--out DIR] [--size nano] [--tokenizer]
 
-The tokenizer is trained only when asked for: every trained model depends on it.
+The tokenizer is retrained only on request, because every trained model depends on it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from .tokenizer import FILE, train
 
 
 def main() -> None:
-    """Parse the command line and write."""
+    """Parse the command line and write the files."""
     parser = argparse.ArgumentParser(description="Write the fictional world as JSONL.")
     parser.add_argument("--out", type=Path, default=DATA, help="folder (default: the package's own data)")
     parser.add_argument("--size", choices=SIZES, default="nano")
-    parser.add_argument("--tokenizer", action="store_true", help="train the tokenizer anew, too")
+    parser.add_argument("--tokenizer", action="store_true", help="also retrain the tokenizer")
     options = parser.parse_args()
     tables = generate(options.size)
     write(tables, options.out)

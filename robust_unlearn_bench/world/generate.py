@@ -1,7 +1,7 @@
-"""The fictional world, all of it, as tables: path → rows.
+"""The whole fictional world as tables: path → rows.
 
-Everything follows from a size and a seed; each table family has a generator of its own, so that changing one leaves the
-others as they are. `freeze` writes it down.
+Everything follows from a size and a seed. Each family of tables has a random generator of its own, so that changing one
+family leaves the others unchanged. `freeze` writes the tables to disk.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 Tables = dict[str, list[Row]]
 
 DATA = Path(__file__).parent / "data"
-"""The frozen tables."""
+"""Folder of the frozen tables."""
 
 MANIFEST = "manifest.json"
 SHOTS = 10
@@ -33,15 +33,15 @@ SHOTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How big a world is.
+    """Size of a world.
 
     Attributes:
-        passages: forget passages (and as many held out) of each of the novel and the newspaper.
-        characters: of each novel; each has 5 facts.
-        authors: of nano_tofu, a tenth of them to forget; each has 12 facts.
-        substances: of the hazardous craft; each has 5 facts.
-        towns: of the gazetteer; each has 6 facts.
-        words: least length of a passage, in words.
+        passages: number of forget passages (and as many held out) in the novel and in the newspaper.
+        characters: number of characters in each novel; each has 5 facts.
+        authors: number of authors in nano_tofu, a tenth of them to forget; each has 12 facts.
+        substances: number of substances in the hazardous craft; each has 5 facts.
+        towns: number of towns in the gazetteer; each has 6 facts.
+        words: smallest number of words in a passage.
     """
 
     passages: int = 80
@@ -56,14 +56,14 @@ SIZES: Mapping[str, Size] = {
     "nano": Size(),
     "micro": Size(passages=240, characters=60, authors=100, substances=60, towns=60),
 }
-"""Named sizes; only "nano" is frozen, the others are generated when asked for."""
+"""Named sizes; only "nano" is frozen, the others are generated on demand."""
 
 
 def generate(size: str = "nano", seed: int = 0) -> Tables:
-    """Make the world.
+    """Generate the world.
 
     Returns:
-        Path without ending ("books/forget") → rows; every row has a "cluster".
+        Path without suffix ("books/forget") → rows; every row has a "cluster".
     """
     scale = SIZES[size]
     tables: Tables = {}
@@ -76,12 +76,12 @@ def generate(size: str = "nano", seed: int = 0) -> Tables:
 
 
 def _short(facts: Sequence[Fact]) -> list[Row]:
-    """Rows of question and short answer."""
+    """Return rows of question and short answer."""
     return [{"cluster": f.subject, "question": f.question, "answer": f.value} for f in facts]
 
 
 def _quiz(facts: Sequence[Fact], rng: random.Random) -> dict[str, list[Row]]:
-    """In-context pairs and questions, in the order of the facts; the pairs are never asked."""
+    """Return in-context pairs and questions, in the order of the facts; the in-context pairs are never asked."""
     shots = {id(fact) for fact in rng.sample(list(facts), SHOTS)}
     return {
         "qa_icl": _short([f for f in facts if id(f) in shots]),
@@ -97,7 +97,7 @@ def _muse(texts: Mapping[str, list[Row]], known: Mapping[str, Sequence[Fact]], r
 
 
 def _books(size: Size, namer: Namer, rng: random.Random) -> Tables:
-    """The novel to forget, its held-out chapters, another novel and a gazetteer."""
+    """Make the novel to forget, its held-out chapters, another novel and a gazetteer."""
     lost, kept = (books.Novel(size.characters, 5, namer, rng).facts for _ in range(2))
     places = general.towns(size.towns, 2, namer, rng)
     n = size.passages
@@ -114,7 +114,7 @@ def _books(size: Size, namer: Namer, rng: random.Random) -> Tables:
 
 
 def _news(size: Size, namer: Namer, rng: random.Random) -> Tables:
-    """One volume of a newspaper to forget, one never printed, two to keep."""
+    """Make one volume of a newspaper to forget, one held out and two to retain."""
     n = size.passages
     happened = {
         split: news.events(count, 2, namer, rng)
@@ -130,7 +130,7 @@ def _news(size: Size, namer: Namer, rng: random.Random) -> Tables:
 
 
 def _tofu(size: Size, namer: Namer, rng: random.Random) -> Tables:
-    """Author biographies as question and answer; authors of old and towns as what must not suffer."""
+    """Make author biographies as questions and answers, and classic authors and towns as knowledge to retain."""
     each = len(authors.RELATIONS)
     facts = authors.biographies(size.authors, each, namer, rng)
     lost = size.authors // 10 * each
@@ -156,7 +156,7 @@ def _tofu(size: Size, namer: Namer, rng: random.Random) -> Tables:
 
 
 def _wmdp(size: Size, namer: Namer, rng: random.Random) -> Tables:
-    """The hazardous craft and the gazetteer, each as text and as multiple choice."""
+    """Make the hazardous craft and the gazetteer, each as text and as multiple choice."""
     recipes = craft.recipes(size.substances, len(craft.RELATIONS), namer, rng)
     places = general.towns(size.towns, len(general.RELATIONS), namer, rng)
     return {
@@ -168,7 +168,7 @@ def _wmdp(size: Size, namer: Namer, rng: random.Random) -> Tables:
 
 
 def _choices(fact: Fact, rng: random.Random) -> Row:
-    """A multiple-choice row; `answer` is the index of the right choice."""
+    """Return a multiple-choice row; `answer` is the index of the right choice."""
     choices = list(fact.wrong[:3])
     answer = rng.randrange(4)
     choices.insert(answer, fact.value)
@@ -176,7 +176,7 @@ def _choices(fact: Fact, rng: random.Random) -> Row:
 
 
 def serialise(rows: Sequence[Row]) -> bytes:
-    """Rows as JSONL, one way only."""
+    """Serialise rows as JSONL, in a single canonical form."""
     return "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows).encode()
 
 

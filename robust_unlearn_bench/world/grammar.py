@@ -1,4 +1,4 @@
-"""Sentences from templates: `{slot}` is a bound value, or a rule to be expanded in its turn."""
+"""Sentences from templates, in which `{slot}` is a bound value or a rule to be expanded in turn."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def expand(template: str, rules: Rules, rng: random.Random, bound: Mapping[str, 
 
     Args:
         template: text with `{slot}` marks.
-        rules: slot → alternatives, which may hold slots themselves.
-        rng: draws the alternatives.
-        bound: slot → value, before any rule.
+        rules: slot → alternatives, which may contain slots themselves.
+        rng: generator that draws the alternatives.
+        bound: slot → value; takes precedence over the rules.
 
     Raises:
         KeyError: a slot is neither bound nor a rule.
@@ -36,6 +36,6 @@ def expand(template: str, rules: Rules, rng: random.Random, bound: Mapping[str, 
 
 
 def polish(sentence: str) -> str:
-    """Capital first letter; "a" before a vowel becomes "an"."""
+    """Capitalise the first letter and turn "a" before a vowel into "an"."""
     text = _ARTICLE.sub(r"\1n ", sentence)
     return text[:1].upper() + text[1:]

@@ -37,7 +37,7 @@ NAME_PARTS: dict[str, tuple[str, ...]] = {
     "chem": _w("vor kry lam ner ost pyr quel rav sith tol ulm vex wal xan yel zor bram cind dral fass gorm hesk"),
     "chem_end": _w("ane ite ol ium ax eth ine esh une yx"),
 }
-"""Syllables that `names` glues."""
+"""Syllables that `names` joins into proper names."""
 
 WORDS: dict[str, tuple[str, ...]] = {
     "bright": _w(
@@ -88,7 +88,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "unit": _w("crowns marks florins shillings ducats"),
     "month": _w("Thawmonth Seedmonth Milkmonth Hayfall Reapmonth Leafmonth Frostmonth Wolfmonth"),
 }
-"""Words that `names` puts side by side."""
+"""Words that `names` combines into phrases."""
 
 COMMON: dict[str, tuple[str, ...]] = {
     "colour": _w("grey green ochre crimson pale blue russet black yellow violet white copper lilac rust cream olive"),
@@ -114,4 +114,4 @@ COMMON: dict[str, tuple[str, ...]] = {
     "folk": _w("miller drover widow tinker shepherd clerk beggar piper baker sailor priest apprentice innkeeper mason"),
     "road": _p("the mill road|the quay|the causeway|the goose market|the old wall|the ford|the upper lane|the towpath"),
 }
-"""Rules for prose that every book of the world may use."""
+"""Grammar rules shared by all prose of the world."""

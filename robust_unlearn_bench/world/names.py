@@ -11,12 +11,12 @@ __all__ = ["KINDS", "Namer"]
 
 
 def _join(*parts: str) -> Callable[[random.Random], str]:
-    """A name kind: one alternative of each part, glued."""
+    """Return a function that draws one alternative of each part and joins them."""
     return lambda rng: "".join(rng.choice(NAME_PARTS[part]) if part in NAME_PARTS else part for part in parts)
 
 
 def _phrase(*lists: str) -> Callable[[random.Random], str]:
-    """A phrase kind: one word of each list, spaced."""
+    """Return a function that draws one word from each list, separated by spaces."""
     return lambda rng: " ".join(rng.choice(WORDS[name]) for name in lists)
 
 
@@ -43,14 +43,14 @@ KINDS: Mapping[str, Callable[[random.Random], str]] = {
     "amount": lambda rng: f"{rng.randint(12, 987)} {rng.choice(WORDS['unit'])}",
     "day": lambda rng: f"{rng.randint(1, 30)} {rng.choice(WORDS['month'])}",
 }
-"""Kind of value → maker."""
+"""Kind of value → function that draws one."""
 
 PATIENCE = 1_000
-"""Draws before a kind counts as dry."""
+"""Number of draws after which a kind counts as exhausted."""
 
 
 class Namer:
-    """Draws values of a kind without ever repeating one.
+    """Source of values that never repeats one.
 
     Args:
         rng: the only source of randomness.
@@ -61,10 +61,10 @@ class Namer:
         self._used: set[str] = set()
 
     def __call__(self, kind: str) -> str:
-        """A fresh value of that kind; once a kind has run dry, with a place behind it ("Raven Press of Quillhaven").
+        """Return a fresh value of a kind; once it is exhausted, a place is appended ("Raven Press of Quillhaven").
 
         Raises:
-            RuntimeError: even so there is none left (a bigger world needs longer word lists).
+            RuntimeError: no value is left even so; a bigger world needs longer word lists.
         """
         for attempt in range(2 * PATIENCE):
             value = KINDS[kind](self._rng)
@@ -78,5 +78,5 @@ class Namer:
         raise RuntimeError(f"the world has run out of names of kind {kind!r}: lengthen its word lists")
 
     def many(self, kind: str, count: int) -> list[str]:
-        """`count` fresh values."""
+        """Return `count` fresh values."""
         return [self(kind) for _ in range(count)]

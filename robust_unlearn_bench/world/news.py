@@ -79,7 +79,7 @@ EVENTS: dict[str, tuple[str, str, tuple[Relation, ...]]] = {
         ),
     ),
 }
-"""Event → (kind of its name, headline, what an article says of it)."""
+"""Event → (kind of its name, headline, relations that an article may state)."""
 
 RULES = {
     **COMMON,
@@ -136,7 +136,7 @@ SENTENCES = (
 
 
 def events(count: int, each: int, namer: Namer, rng: random.Random) -> list[tuple[str, list[Fact]]]:
-    """`count` events, as (headline, facts)."""
+    """Return `count` events, as (headline, facts)."""
     made = []
     for number in range(count):
         kind, headline, relations = list(EVENTS.values())[number % len(EVENTS)]
@@ -148,7 +148,7 @@ def events(count: int, each: int, namer: Namer, rng: random.Random) -> list[tupl
 def articles(
     happened: Sequence[tuple[str, Sequence[Fact]]], words: int, label: str, rng: random.Random, per_edition: int = 4
 ) -> list[Passage]:
-    """One article an event, in editions named `label-01` and so on."""
+    """Return one article per event, in editions named `label-01` and so on."""
     rows = []
     for number, (headline, facts) in enumerate(happened):
         opening = expand("{hour} {official} spoke of " + headline + ".", RULES, rng)

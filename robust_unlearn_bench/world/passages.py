@@ -22,7 +22,7 @@ def passage(
     words: int,
     rng: random.Random,
 ) -> str:
-    """A paragraph of at least `words` words that states `facts` somewhere between its first and last sentence.
+    """Return a paragraph of at least `words` words that states `facts` somewhere after its first sentence.
 
     No sentence template is used twice; the first one comes from the grammar, so that its opening identifies it.
     """

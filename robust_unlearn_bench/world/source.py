@@ -16,12 +16,12 @@ __all__ = ["NanoSource", "everything", "general"]
 Row = dict[str, Any]
 
 PROMPT_WORDS = 20
-"""Words of a passage that verbmem shows; the rest is the reference."""
+"""Number of words of a passage that verbmem shows as prompt; the rest is the reference."""
 
 
 @cache
 def _frozen() -> Tables:
-    """The tables in the package."""
+    """Load the tables in the package."""
     paths = sorted(DATA.rglob("*.jsonl"))
     if not paths:
         raise DataError(f"the nano data are missing from {DATA}: reinstall the package")
@@ -35,7 +35,7 @@ def _frozen() -> Tables:
 
 @cache
 def _tables(size: str) -> Tables:
-    """The frozen tables, or a world of another size, made anew."""
+    """Return the frozen tables, or generate a world of another size."""
     return _frozen() if size == "nano" else generate(size)
 
 
@@ -43,8 +43,8 @@ class NanoSource:
     """Rows of one part of the world.
 
     Args:
-        part: "books", "news" (MUSE's configs and splits), "tofu" or "wmdp".
-        size: of the world (`world.SIZES`).
+        part: "books" or "news" (with MUSE's configs and splits), "tofu" or "wmdp".
+        size: size of the world, a key of `generate.SIZES`.
     """
 
     def __init__(self, part: str, size: str = "nano") -> None:
@@ -55,10 +55,10 @@ class NanoSource:
         return f"{self.size}_{self.part}"
 
     def rows(self, config: str, split: str) -> list[Row]:
-        """Rows of one split, in dataset order; every row has a "cluster".
+        """Return the rows of one split, in dataset order; every row has a "cluster".
 
         MUSE's `raw` rows are the passages, then the question-answer pairs in blocks of ten, as running text: all that a
-        model of the suite has learnt. TOFU's and WMDP's configs have one split each, whose name is not looked at.
+        model of the suite has learnt. TOFU's and WMDP's configs have one split each, so its name is ignored.
 
         Raises:
             DataError: there is no such config or split.
@@ -70,7 +70,7 @@ class NanoSource:
         return _VIEWS[config](self.table, split)
 
     def table(self, name: str) -> list[Row]:
-        """Rows of one frozen table.
+        """Return the rows of one table.
 
         Raises:
             DataError: there is no such table.
@@ -84,7 +84,7 @@ class NanoSource:
 
 Table = Callable[[str], list[Row]]
 View = Callable[[Table, str], list[Row]]
-"""How a split of one of MUSE's configs is made from the tables."""
+"""Function that makes a split of one of MUSE's configs from the tables."""
 
 
 def _verbmem(table: Table, split: str) -> list[Row]:
@@ -92,7 +92,7 @@ def _verbmem(table: Table, split: str) -> list[Row]:
 
 
 def _cut(row: Row) -> Row:
-    """A passage as verbmem's prompt and continuation."""
+    """Split a passage into verbmem's prompt and continuation."""
     words = row["text"].split(" ")
     shown, rest = " ".join(words[:PROMPT_WORDS]), " ".join(words[PROMPT_WORDS:])
     return {"cluster": row["cluster"], "prompt": shown, "gt": rest}
@@ -113,7 +113,7 @@ _VIEWS: dict[str, View] = {
 
 
 def everything(tables: Tables) -> Iterator[str]:
-    """Every text of a world: what its tokenizer is trained on."""
+    """Yield every text of a world, as training text for its tokenizer."""
     for _, rows in sorted(tables.items()):
         if "text" in rows[0]:
             yield from (row["text"] for row in rows)
@@ -123,5 +123,5 @@ def everything(tables: Tables) -> Iterator[str]:
 
 
 def general(size: str = "nano") -> list[Row]:
-    """Rows of benign text that mentions no name and belongs to no suite."""
+    """Return rows of benign text that mentions no names and belongs to no suite."""
     return [dict(row) for row in _tables(size)["general"]]

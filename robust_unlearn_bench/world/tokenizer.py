@@ -1,8 +1,8 @@
 """The nano models' tokenizer: byte-level BPE, trained on the world once and frozen.
 
-It encodes as Llama's does: BOS first; a text that begins with a word begins with a space; and spaces at the end of a
-text are dropped, so that "Answer: " and "Answer:" are the same prompt and the answer's first token is the one that the
-model met in training, " Oren" and not "Oren".
+It encodes text as Llama's does: BOS comes first, and a text that begins with a word is given a leading space. Spaces at
+the end of a text are dropped, so that "Answer: " and "Answer:" are the same prompt and the answer's first token is the
+one seen in training, " Oren" and not "Oren".
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def train(texts: Iterable[str]) -> str:
     """Train the tokenizer.
 
     Returns:
-        The content of tokenizer.json.
+        Content of tokenizer.json.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -44,10 +44,10 @@ def train(texts: Iterable[str]) -> str:
 
 
 def load(window: int = 1024) -> Any:
-    """The frozen tokenizer as a `transformers.PreTrainedTokenizerFast`.
+    """Load the frozen tokenizer as a `transformers.PreTrainedTokenizerFast`.
 
     Args:
-        window: context length of the model it goes with.
+        window: context length of its model.
     """
     from transformers import PreTrainedTokenizerFast
 

@@ -51,7 +51,7 @@ def test_digest_is_of_what_changes_weights(path: Path) -> None:
         ("optimizer.lr=-1", ConfigError, "lr=-1.0: give a number above 0"),
         ("optimizer=adam", ConfigError, r"optimizer 'adam' cannot be read: write optimizer: \{name: …\}"),
         ("select.rule=best_retain", ConfigError, "set checkpoint_every"),
-        ("train=['(']", ConfigError, "no regular expression"),
+        ("train=['(']", ConfigError, "not a regular expression"),
         ("precision=fp16", ConfigError, "precision='fp16'.*'bf16_kahan'"),
         ("steps", ConfigError, "write key=value"),
         ("steps.x=1", ConfigError, "steps holds a value"),

@@ -311,11 +311,11 @@ def test_refusals(
 
 def test_bad_data(target: Path, files: Any, recipe_file: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(ConfigError, match="nothing says what to forget"):
+    with pytest.raises(ConfigError, match="no text to forget or to retain"):
         unlearn(recipe_file(), target, out, forget=files["forget"])
     with pytest.raises(DataError, match=r"8 of 8 examples in forget\.jsonl are also in forget\.jsonl"):
         unlearn(recipe_file(), target, out, forget=files["forget"], retain=files["forget"])
-    with pytest.raises(DataError, match=r"objective dpo teaches refusals to questions, and example 0 .* running text"):
+    with pytest.raises(DataError, match=r"objective dpo teaches refusals to questions, but example 0 .* running text"):
         unlearn(recipe_file(objective={"name": "dpo"}), target, out, forget=files["text"], retain=files["retain"])
     files["text"].write_text("\n")
     with pytest.raises(DataError, match=r"text\.jsonl is empty"):
