@@ -1,4 +1,4 @@
-"""Benign fine-tuning: does forgetting survive training on text that has nothing to do with it?"""
+"""Benign fine-tuning: does forgetting survive training on unrelated text?"""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["BenignFinetune"]
 @ATTACKS.register("finetune", label="finetune{k}", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class BenignFinetune(StepsAttack):
-    """As `relearn`, on general text that belongs to no suite.
+    """Fine-tuning as in `relearn`, but on general text that belongs to no suite.
 
     Source: none; the counterpart of `relearn` with benign text.
     Departs: none.
 
     Attributes:
         k: optimizer steps.
-        text: a UTF-8 text file, blank lines between its texts; "" for the embedded general corpus.
+        text: path of a UTF-8 file whose texts are separated by blank lines; "" for the embedded general corpus.
     """
 
     name: ClassVar[str] = "finetune"
@@ -32,11 +32,11 @@ class BenignFinetune(StepsAttack):
     text: str = ""
 
     def own_text(self) -> Corpus | None:
-        """The texts of the file, or None for the embedded corpus."""
+        """Return the texts of the file, or None for the embedded corpus."""
         return _read(self.text) if self.text else None
 
     def corpus(self, context: AttackContext) -> Corpus:
-        """The general text."""
+        """Return the general text to train on."""
         own = self.own_text()
         corpus = context.general if own is None else own
         if not corpus.examples:

@@ -1,4 +1,4 @@
-"""Relearning: does the model know again what it was made to forget, after a few steps of fine-tuning?"""
+"""Relearning: do a few steps of fine-tuning bring back what the model was made to forget?"""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["Relearn", "RelearnConst", "RelearnEpochs", "RelearnRetain", "Relearn
 @ATTACKS.register("relearn", label="relearn{k}", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class Relearn(StepsAttack):
-    """k steps of full fine-tuning on the forget text, the learning rate falling to 0 along a cosine, without warm-up.
+    """k steps of full fine-tuning on the forget text, with cosine decay of the learning rate to 0 and no warm-up.
 
     Source: Fan et al. 2025, "Towards LLM unlearning resilient to relearning attacks" (lr 1e-5).
-    Departs: fp32 master weights (`precision` says so), where peers train in pure bf16.
+    Departs: fp32 master weights (see `precision`), where peers train in pure bf16.
 
     Attributes:
         k: optimizer steps.
@@ -34,7 +34,7 @@ class Relearn(StepsAttack):
 @ATTACKS.register("relearn_retain", label="relearn{k}_retain", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnRetain(StepsAttack):
-    """As `relearn`, on the retain text: does knowledge come back that the attacker never showed?
+    """Relearning as in `relearn`, but on the retain text: does knowledge return that the attacker never showed?
 
     Source: the retain-text relearning of Fan et al. 2025.
     Departs: as `relearn`.
@@ -46,17 +46,17 @@ class RelearnRetain(StepsAttack):
     name: ClassVar[str] = "relearn_retain"
 
     def corpus(self, context: AttackContext) -> Corpus:
-        """The suite's retain text."""
+        """Return the suite's retain text."""
         return corpora_of(self.name, context).retain
 
 
 @ATTACKS.register("relearn_const", label="relearn_const{k}", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnConst(StepsAttack):
-    """As `relearn` at a constant learning rate, so that every k lies on one trajectory.
+    """Relearning as in `relearn`, but at a constant learning rate, so that all k are stations of one trajectory.
 
-    Source: none; the cosine of `relearn` ends at k, so that a curve over k would need a run for each of its points.
-    Departs: constant rate.
+    Source: none; the cosine of `relearn` ends at k, so a curve over k would need a separate run for each point.
+    Departs: the learning rate is constant.
 
     Attributes:
         k: optimizer steps.
@@ -67,13 +67,13 @@ class RelearnConst(StepsAttack):
 
     @property
     def trajectory(self) -> tuple[Any, ...]:
-        """Every parameter but k."""
+        """Name and every parameter except k."""
         return (self.name, *dataclasses.astuple(dataclasses.replace(self, k=1)))
 
     def stages(
         self, model: Any, context: AttackContext, stops: Sequence[int]
     ) -> Generator[tuple[int, Diagnostics], None, None]:
-        """Train to the largest k, and stop at every k with the model in its own dtype."""
+        """Train up to the largest stop, and yield at every stop with the model in its own dtype."""
         yield from self.stations(
             model, context, self.encoded(context, self.corpus(context)), at=sorted(set(stops)), schedule=self.schedule
         )
@@ -82,7 +82,7 @@ class RelearnConst(StepsAttack):
 @ATTACKS.register("relearn_ep", label="relearn_ep{epochs}", budget="epochs")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnEpochs(TrainingAttack):
-    """Epochs over a few forget samples, linear to 0 after a warm-up of 10 % of the steps (WMDP).
+    """Epochs over a few forget samples, with linear decay to 0 after a warm-up of 10 % of the steps (for WMDP).
 
     Each sample is the first window of a forget text; samples are drawn without replacement.
 
@@ -91,7 +91,7 @@ class RelearnEpochs(TrainingAttack):
 
     Attributes:
         epochs: passes over the samples.
-        samples: number of forget texts; a smaller forget set is used whole.
+        samples: number of forget texts to draw; a smaller forget set is used whole.
     """
 
     name: ClassVar[str] = "relearn_ep"
@@ -113,13 +113,14 @@ class RelearnEpochs(TrainingAttack):
 @ATTACKS.register("relearn_split", label="relearn_split{k}", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnSplit(StepsAttack):
-    """As `relearn`, on half of the forget text: what comes back of the other half was hidden, not removed.
+    """Relearning as in `relearn`, on half of the forget text: if the other half returns, it was hidden, not removed.
 
-    The halves are made of whole clusters. Leaves that measure forgetting are scored on documents of the held-out half
-    alone (see `split`), the same ones for every model; leaves that measure utility stay whole.
+    Each half consists of whole clusters. Leaves that measure forgetting are scored only on documents of the held-out
+    half (see `split`) and on text that no model has seen, the same documents for every model; leaves that measure
+    utility are scored in full.
 
     Source: Deeb and Roger 2024, "Do unlearning methods remove information from language model weights?"
-    Departs: k steps as `relearn` takes them, where the paper tunes learning rate and epochs.
+    Departs: trains for k steps like `relearn`, where the paper tunes learning rate and epochs.
 
     Attributes:
         k: optimizer steps.
@@ -132,15 +133,15 @@ class RelearnSplit(StepsAttack):
     k: int = 20
 
     def halves(self, forget: Corpus) -> Halves:
-        """The half to train on and the half to measure on.
+        """Split the forget text into the half to train on and the half to measure on.
 
         Raises:
-            DataError: the text is one piece.
+            DataError: the text is a single piece that cannot be split.
         """
         return halves(forget, self.seed)
 
     def corpus(self, context: AttackContext) -> Corpus:
-        """The half of the forget text that is shown."""
+        """Return the half of the forget text to train on."""
         return self.halves(corpora_of(self.name, context).forget).shown
 
     def apply(self, model: Any, context: AttackContext) -> Diagnostics:

@@ -1,4 +1,4 @@
-"""Relearning through a low-rank adapter, which is then merged: the cheap way to relearn a large model."""
+"""Relearning with a low-rank adapter that is merged afterwards: a cheap way to attack a large model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["LoraRelearn"]
 @ATTACKS.register("lora_relearn", label="lora_relearn{k}", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class LoraRelearn(StepsAttack):
-    """As `relearn`, with an adapter of rank r on every linear layer but the head; W becomes W + (alpha / rank)·B·A.
+    """Relearning with an adapter on every linear layer except the head; W becomes W + (alpha / rank)·B·A.
 
     Source: Hu et al. 2021 (arXiv 2106.09685), section 4.1, for the adapter; rank 16, alpha 32 and lr 2e-4 are the protocol's.
     Departs: no dropout.
@@ -22,7 +22,7 @@ class LoraRelearn(StepsAttack):
     Attributes:
         k: optimizer steps.
         rank: rank of the adapter.
-        alpha: scale of the adapter times its rank.
+        alpha: numerator of the adapter's scale alpha / rank.
     """
 
     name: ClassVar[str] = "lora_relearn"
