@@ -1,4 +1,4 @@
-"""Where the weights are: decoder blocks and the linear layers in them, for any Hugging Face causal model."""
+"""Decoder blocks and their linear layers, found in any Hugging Face causal model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Linear", "decoder_blocks", "decoder_linears", "linears", "other_matr
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Linear:
-    """A linear layer seen as y = W x, whatever the layout it is stored in.
+    """A linear layer viewed as y = W x, regardless of its storage layout.
 
     Attributes:
         name: dotted path in the model.
@@ -41,12 +41,15 @@ class Linear:
 
 
 def decoder_blocks(model: Any) -> tuple[str, nn.ModuleList]:
-    """Path and list of the decoder blocks: of all module lists in the model, the one with the most parameters.
+    """Find the decoder blocks: of all module lists in the model, the one with the most parameters.
 
-    Embeddings, final norm and output head lie outside; a vision tower or a list of experts is smaller.
+    Embeddings, final norm and output head are not part of it; a vision tower or a list of experts is smaller.
+
+    Returns:
+        Dotted path of the list, and the list.
 
     Raises:
-        ModelError: this is no torch model in this process, or it has no such list.
+        ModelError: the model is not a torch module in this process, or it has no such list.
     """
     if not isinstance(model, nn.Module):
         raise ModelError(
@@ -65,7 +68,7 @@ def decoder_blocks(model: Any) -> tuple[str, nn.ModuleList]:
 
 
 def linears(block: nn.Module, prefix: str) -> list[Linear]:
-    """Linear layers of one block, in definition order."""
+    """Return the linear layers of one block, in definition order."""
     found = []
     for name, module in block.named_modules():
         if isinstance(module, nn.Linear):
@@ -76,10 +79,10 @@ def linears(block: nn.Module, prefix: str) -> list[Linear]:
 
 
 def decoder_linears(model: Any) -> list[Linear]:
-    """Every linear layer of the decoder blocks, checked to be what a weight attack can work on.
+    """Return every linear layer of the decoder blocks, after checking that a weight attack can work on it.
 
     Raises:
-        ModelError: no linear layer; quantised or offloaded weights; NaN or infinite weights.
+        ModelError: there is no linear layer, or a weight is quantised, offloaded, NaN or infinite.
     """
     found = list(_all(model))
     if not found:
@@ -107,18 +110,18 @@ def _check(name: str, weight: Tensor) -> None:
 
 
 def other_matrices(model: Any) -> list[str]:
-    """Weights of the decoder blocks with two or more dimensions that no linear layer owns (fused experts, convolutions)."""
+    """Return the names of block weights with two or more dimensions outside linear layers (experts, convolutions)."""
     path, blocks = decoder_blocks(model)
     owned = {id(linear.module.weight) for linear in _all(model)}
     return [f"{path}.{name}" for name, p in blocks.named_parameters() if p.dim() > 1 and id(p) not in owned]
 
 
 def sparsity(model: Any) -> float:
-    """Fraction of zeros in the linear layers of the decoder blocks."""
+    """Compute the fraction of zeros in the linear layers of the decoder blocks."""
     weights = [linear.weight for linear in _all(model)]
     return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
 
 
 def tensor_class(name: str) -> str:
-    """A layer's role, its indices removed: "model.layers.3.mlp.down_proj" → "mlp.down_proj"."""
+    """Return the role of a layer, without its path and index: "model.layers.3.mlp.down_proj" → "mlp.down_proj"."""
     return re.sub(r"^.*?\.\d+\.", "", name)
