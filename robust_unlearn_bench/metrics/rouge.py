@@ -11,7 +11,7 @@ __all__ = ["Rouge", "rouge_l"]
 
 
 class Rouge(NamedTuple):
-    """Longest common subsequence as a fraction of the candidate's and the reference's words, and their harmonic mean."""
+    """Longest common subsequence as a fraction of the candidate's and the reference's words, and the harmonic mean."""
 
     precision: float
     recall: float
