@@ -162,7 +162,7 @@ class LeafTask(AttackedTask):
     def build_all_requests(
         self, *, limit: int | None = None, samples: list[int] | None = None, world_size: int = 1, **kwargs: Any
     ) -> None:
-        """Build the requests, and record the clusters of all documents in the order in which lm-eval joins the ranks."""
+        """Build the requests, and record all documents' clusters in the order in which lm-eval joins the ranks."""
         super().build_all_requests(limit=limit, samples=samples, world_size=world_size, **kwargs)
         shares = [
             self.doc_iterator(rank=rank, limit=limit, samples=samples, world_size=world_size)

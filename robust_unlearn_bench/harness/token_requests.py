@@ -122,7 +122,7 @@ def _fit(lm: Any, ask: Ask, tokens: Tokens) -> tuple[list[int], int, int]:
 
 
 class _Scored(NamedTuple):
-    """A request that a row answers: index, number of last tokens scored, number of tokens cut, and whether with stats."""
+    """A request that a row answers: index, number of last tokens scored, number of tokens cut, and a flag for stats."""
 
     request: int
     scored: int
