@@ -110,7 +110,7 @@ def evaluate(
 
 
 def _specs(text: str) -> list[str]:
-    """`none gptq4; relearn50(lr=2e-5, seed=1)` → three specs."""
+    """Split `none gptq4; relearn50(lr=2e-5, seed=1)` into three specs."""
     return [spec for spec in re.split(r"[;\s]+(?![^(]*\))", text.strip()) if spec]
 
 

@@ -51,7 +51,7 @@ def compare(
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Paired difference of two rows, with interval and p-value, cell by cell.
+    """Print the paired difference of two rows, with interval and p-value, cell by cell.
 
     Example: rub leaderboard compare 3f2a91 77c04e
     """

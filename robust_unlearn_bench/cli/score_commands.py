@@ -34,7 +34,7 @@ def record(
     ] = None,
     kind: Annotated[Kind, typer.Option(help="Role of the model in its suite.")] = Kind.unlearned,
 ) -> None:
-    """Turn lm-eval results into a leaderboard record with per-document scores (never texts).
+    """Turn lm-eval results into a leaderboard record with per-document scores but no texts.
 
     Example: rub record results/ --out records/mine --name "NPO, my variant"
     """

@@ -146,7 +146,7 @@ def lmc(
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
     data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (like RUB_DATA).")] = None,
 ) -> None:
-    """Linear mode connectivity: evaluate (1 − t)·A + t·B along the line between two models.
+    """Evaluate (1 − t)·A + t·B along the line between two models (linear mode connectivity).
 
     Example: rub lmc adam/ relearned/ --suite nano_books --points 11 --out lmc/
     """

@@ -79,7 +79,7 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
 
 
 def _add_tasks(manager: Any, more: Any) -> None:
-    """Add another task manager's tasks to a task manager, whose own take precedence over others of the same name."""
+    """Add the tasks of `more` to those of `manager`, which take precedence over others of the same name."""
     for name, entry in more.task_index.items():
         manager.task_index.setdefault(name, entry)
 

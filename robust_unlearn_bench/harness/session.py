@@ -143,7 +143,7 @@ class AttackSession:
         """Record the failure and free cached GPU memory; what the caller still holds is freed when it returns."""
         import torch
 
-        log.error("attack %s ran out of memory; the weights are restored and the other attacks go on", name)
+        log.error("attack %s ran out of memory; the weights are restored and the other attacks continue", name)
         self._failures.append(_Failure(name, AttackError(f"attack {name} ran out of memory: {remedies}")))
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -269,7 +269,7 @@ class AttackSession:
         return found
 
     def _report(self, instances: Sequence[Any], report: dict[str, Any]) -> None:
-        """Hand the report, the model's identity and the data hashes to every plan that shares this attack."""
+        """Pass the report, the model's identity and the data hashes to every plan that shares this attack."""
         model = getattr(self.lm, "model", None)
         identity = {
             "fingerprint": self._fingerprint,

@@ -128,7 +128,7 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def write(folder: Path, files: Mapping[str, str], *, check: bool) -> list[str]:
-    """Bring the YAML in a folder up to date, or only report the differences.
+    """Update the YAML in a folder, or only report the differences.
 
     Args:
         folder: the folder tasks/.

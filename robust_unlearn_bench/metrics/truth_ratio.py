@@ -56,7 +56,7 @@ def log_truth_ratio(true: float | None, false: Sequence[float | None], *, arithm
     """Compute the logarithm of the truth ratio R = mean of p_false / p_true, with p = exp ℓ.
 
     Args:
-        true: mean log-probability of the paraphrased true answer (of the plain one where no paraphrase exists).
+        true: mean log-probability of the paraphrased true answer (of the plain answer if there is no paraphrase).
         false: mean log-probabilities of the perturbed answers.
         arithmetic: average the probabilities rather than their logarithms.
 

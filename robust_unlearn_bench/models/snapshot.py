@@ -32,7 +32,7 @@ def check_keep(keep: str) -> Keep:
     """
     for known in get_args(Keep):
         if keep == known:
-            return known  # type: ignore[no-any-return]  # get_args forgets what a Literal holds
+            return known  # type: ignore[no-any-return]  # get_args is not typed
     raise UnknownNameError("snapshot", keep, get_args(Keep))
 
 

@@ -48,7 +48,7 @@ def _sides(values: Sequence[Sided]) -> tuple[list[float], list[float]]:
 
 
 def _metrics(retrain_auc: float | None) -> tuple[Metric, ...]:
-    """PrivLeak, when the retrain model's AUC is known, and the AUC of four membership scores."""
+    """Return PrivLeak, if the retrain model's AUC is known, and the AUC of four membership scores."""
     aucs = tuple(
         Metric(name, _auc, True, "less_knowledge", "report", 0.0, _auc_stderr)
         for name in ("auc_min40", "auc_loss", "auc_zlib", "auc_minkpp")
