@@ -1,4 +1,4 @@
-"""What an attack is: a frozen dataclass of parameters that changes a model's weights in place."""
+"""The protocol of an attack: a frozen dataclass of parameters that changes a model's weights in place."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 __all__ = ["ATTACKS", "NAME_A_SUITE", "Attack", "AttackContext", "AttackDefaults", "Diagnostics"]
 
 Diagnostics = dict[str, Any]
-"""What an attack reports of itself, JSON-serialisable; `flags` lists documented warnings."""
+"""Report of an attack, JSON-serialisable; the entry `flags` lists documented warnings."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AttackContext:
-    """What an attack may use besides the model.
+    """Everything that an attack may use besides the model.
 
     Attributes:
         tokenizer: the model's Hugging Face tokenizer.
         window: the model's context length in tokens.
         corpora: forget and retain text of the suite, or None for a task that belongs to no suite.
-        general: text that belongs to no suite (for benign fine-tuning, and for calibration where there are no corpora).
-        progress: called with (done, total, what) from time to time.
+        general: text that belongs to no suite, for benign fine-tuning and, without corpora, for calibration.
+        progress: callback that receives (done, total, what) from time to time.
     """
 
     tokenizer: Any
@@ -43,7 +43,7 @@ class Attack(Protocol):
     Attributes:
         name: registry name of the family ("gptq", "relearn_retain").
         version: raised whenever results can change.
-        trains: whether trainable float weights are needed (quantised models are refused).
+        trains: whether the attack trains the model, which decides the advice given when memory runs out.
         splits: whether the attack trains on one half of the forget text, so that only the other half is scored.
     """
 
@@ -54,19 +54,22 @@ class Attack(Protocol):
 
     @property
     def trajectory(self) -> tuple[Any, ...] | None:
-        """Equal for attacks that are stations of one run, so that `stages` serves them all; None for any other attack."""
+        """Key of a shared run: attacks with equal keys are stations of one run, served by one call of `stages`.
+
+        None if the attack shares its run with no other.
+        """
         ...
 
     def own_text(self) -> Corpus | None:
-        """Text that the attack reads besides what its context holds, or None when its parameters name none.
+        """Return the text that the attack reads in addition to its context, or None if its parameters name none.
 
         Raises:
-            DataError: it cannot be read.
+            DataError: the text cannot be read.
         """
         ...
 
     def halves(self, forget: Corpus) -> Halves:
-        """The half of the forget text that an attack that `splits` trains on, and the half to measure on."""
+        """Split the forget text into the half to train on and the half to measure on, for an attack that `splits`."""
         ...
 
     def apply(self, model: Any, context: AttackContext) -> Diagnostics:
@@ -76,18 +79,18 @@ class Attack(Protocol):
     def stages(
         self, model: Any, context: AttackContext, stops: Sequence[int]
     ) -> Generator[tuple[int, Diagnostics], None, None]:
-        """Carry out an attack that has a trajectory, and yield at every stop with the model as it would be saved.
+        """Run an attack that has a trajectory, and yield at every stop with the model in the state to be saved.
 
         Args:
-            model: changed in place; close the generator before its weights are restored.
-            context: what the attack may use.
+            model: model to change in place; close the generator before its weights are restored.
+            context: everything that the attack may use besides the model.
             stops: values of the parameter that numbers the attack, ascending.
         """
         ...
 
 
 class AttackDefaults:
-    """The members of `Attack` that most attacks leave as they are; a base class for their dataclasses."""
+    """Base class with the members of `Attack` that most attacks leave unchanged."""
 
     __slots__ = ()
     version: ClassVar[int] = 1
@@ -96,21 +99,21 @@ class AttackDefaults:
 
     @property
     def trajectory(self) -> tuple[Any, ...] | None:
-        """None: this attack shares its run with no other."""
+        """None, because this attack shares its run with no other."""
         return None
 
     def own_text(self) -> Corpus | None:
-        """None: this attack reads nothing else."""
+        """Return None, because this attack reads nothing besides its context."""
         return None
 
     def halves(self, forget: Corpus) -> Halves:
-        """Never asked for, because the attack does not split."""
+        """Raise, because this attack does not split the forget text."""
         raise NotImplementedError(f"{type(self).__name__} does not split the forget text")
 
     def stages(
         self, model: Any, context: AttackContext, stops: Sequence[int]
     ) -> Generator[tuple[int, Diagnostics], None, None]:
-        """Never asked for, because there is no trajectory."""
+        """Raise, because this attack has no trajectory."""
         raise NotImplementedError(f"{type(self).__name__} has no trajectory")
 
 
@@ -120,11 +123,11 @@ ATTACKS: Registry[type[Attack]] = Registry(
     "robust_unlearn_bench.attacks",
     requires=("name", "version", "trains", "splits", "trajectory", "own_text", "halves", "apply", "stages"),
 )
-"""Attack family → class. What the decorator says:
+"""Attack families and their classes. Keyword arguments of the decorator:
 
-    label     how a user writes the attack: `relearn{k}_retain` is numbered by its parameter k; without it, the name
-    budget    unit of that number where it is an amount of work that the attacker spends ("steps", "epochs")
+    label     the attack as users write it; `relearn{k}_retain` takes its number from parameter k (default: the name)
+    budget    unit of that number if it measures the work that the attacker spends ("steps", "epochs")
 """
 
-NAME_A_SUITE = "name one (`suite: muse_books` beside the attack in the task's YAML, `--suite muse_books` of rub eval and rub attack)"
-"""What to do where an attack needs the text of a suite, as the end of a sentence."""
+NAME_A_SUITE = "name one (`suite: muse_books` next to the attack in the task's YAML, `--suite muse_books` for rub eval and rub attack)"
+"""Remedy for an attack that needs the text of a suite, worded as the end of a sentence."""

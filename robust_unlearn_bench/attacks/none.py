@@ -1,4 +1,4 @@
-"""The control: nothing is done to the weights."""
+"""The control: the weights are left unchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["NoAttack"]
 @ATTACKS.register("none")
 @dataclass(frozen=True, slots=True)
 class NoAttack(AttackDefaults):
-    """Measure the model as it is.
+    """No attack: the model is measured unchanged.
 
     Cost: none.
     """

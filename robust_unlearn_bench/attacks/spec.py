@@ -4,8 +4,8 @@ A spec is one attack, or several applied left to right:
 
     gptq4    relearn50    relearn100(lr=2e-05,seed=1)    relearn50+gptq4
 
-Equal specs print the same canonical text and have the same digest. Everything that has to know what an attack is reads
-the steps of a spec, or the `config` that results carry; nothing takes a printed name apart again.
+Equal specs print the same canonical text and have the same digest. Code that needs to know the parameters of an attack
+reads the steps of a spec, or the `config` stored in results; no code parses a printed name.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ __all__ = ["AttackSpec", "Label", "label_of", "parse"]
 
 
 class Label(NamedTuple):
-    """How a family is written: `relearn{k}_retain` is ("relearn", "k", "_retain").
+    """Notation of an attack family: `relearn{k}_retain` is ("relearn", "k", "_retain").
 
     Attributes:
-        before: text in front of the number, or the whole name where there is none.
-        field: the parameter that the number sets, or "".
-        after: text behind the number.
+        before: text before the number, or the whole name if the family has no number.
+        field: name of the parameter that the number sets, or "" if there is no number.
+        after: text after the number.
     """
 
     before: str
@@ -43,14 +43,14 @@ class Label(NamedTuple):
         return f"{self.before}{number if self.field else ''}{self.after}"
 
     def number(self, name: str) -> int | None:
-        """The number in a name that is written like this, or None."""
+        """Return the number in a name of this notation, or None if the name has another."""
         digits = name.removeprefix(self.before).removesuffix(self.after)
         fits = self.field and name == f"{self.before}{digits}{self.after}" and digits.isascii() and digits.isdecimal()
         return int(digits) if fits else None
 
 
 def label_of(family: str) -> Label:
-    """How a registered attack family is written.
+    """Return the notation of a registered attack family.
 
     Raises:
         UnknownNameError: there is no such attack.
@@ -62,13 +62,13 @@ def label_of(family: str) -> Label:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AttackSpec:
-    """One or several attacks, applied left to right."""
+    """One or more attacks, applied left to right."""
 
     steps: tuple[Attack, ...]
 
     @property
     def name(self) -> str:
-        """Canonical text: `parse(spec.name) == spec`; parameters at their defaults are left out."""
+        """Canonical text without default parameters, such that `parse(spec.name) == spec`."""
         return "+".join(self.parts)
 
     @property
@@ -78,12 +78,12 @@ class AttackSpec:
 
     @property
     def label(self) -> str:
-        """The name without parameters in parentheses, for people: `relearn50+gptq4`."""
+        """Name for display, without the parameters in parentheses: `relearn50+gptq4`."""
         return "+".join(_step_label(step) for step in self.steps)
 
     @property
     def config(self) -> list[dict[str, Any]]:
-        """Every parameter of every step, resolved."""
+        """Name, version and resolved parameters of every step."""
         return [
             {"attack": step.name, "version": step.version, **dataclasses.asdict(step)}  # type: ignore[call-overload]  # a dataclass
             for step in self.steps
@@ -96,12 +96,12 @@ class AttackSpec:
 
     @property
     def trains(self) -> bool:
-        """Whether any step needs trainable float weights."""
+        """True if any step trains the model."""
         return any(step.trains for step in self.steps)
 
     @property
     def is_none(self) -> bool:
-        """Whether nothing is done to the weights."""
+        """True if no step changes the weights."""
         return all(step.name == "none" for step in self.steps)
 
 
@@ -109,13 +109,13 @@ def parse(text: str | Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any
     """Read a spec from its name or from a mapping such as `{"attack": "relearn100", "lr": 2e-5}`.
 
     Args:
-        text: the spec.
-        defaults: family → parameters used where the spec gives none (a suite's own defaults).
+        text: spec as text, or as a mapping with the key "attack" and parameters.
+        defaults: parameters by attack family, used where the spec sets none (a suite's own defaults).
 
     Raises:
-        UnknownNameError: no such attack or parameter.
+        UnknownNameError: there is no such attack or parameter.
         ConfigError: the text cannot be read, or a value is out of range.
-        PluginError: another distribution brings the attack, and it cannot be used.
+        PluginError: the attack comes from another distribution and cannot be used.
     """
     options: dict[str, Any] = {}
     if isinstance(text, Mapping):
@@ -126,10 +126,14 @@ def parse(text: str | Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any
         text = name
     calls = _calls(text)
     if options and len(calls) > 1:
-        raise ConfigError(f"attack {text!r} is a composition: write its parameters in parentheses, not beside it")
+        raise ConfigError(
+            f"attack {text!r} is a composition: write the parameters of each step in parentheses, not as separate keys"
+        )
     for _, given in calls:
         if both := sorted(given.keys() & options.keys()):
-            raise ConfigError(f"attack {text!r} is given {both[0]} twice: in parentheses and beside it")
+            raise ConfigError(
+                f"attack {text!r} is given {both[0]} twice, in parentheses and as a separate key: leave one out"
+            )
         given.update(options)
     steps = [_step(name, given, defaults or {}) for name, given in calls]
     return AttackSpec(tuple(step for step in steps if step.name != "none") or tuple(steps[:1]))
@@ -139,10 +143,10 @@ def parse(text: str | Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any
 
 
 def _split(text: str, separator: str) -> Iterator[str]:
-    """The parts of a text between separators that stand outside brackets and quotes, without surrounding blanks.
+    """Split a text at the separators outside brackets and quotes, and strip the parts.
 
     Raises:
-        ValueError: a bracket or quote is not closed, or closed twice.
+        ValueError: brackets or quotes are unbalanced.
     """
     depth, quote, escaped, start = 0, "", False, 0
     for i, character in enumerate(text):
@@ -166,10 +170,10 @@ def _split(text: str, separator: str) -> Iterator[str]:
 
 
 def _calls(text: str) -> list[tuple[str, dict[str, Any]]]:
-    """Name and arguments of every step.
+    """Return the name and arguments of every step.
 
     Raises:
-        ConfigError: a step is not written as name or name(key=value,…).
+        ConfigError: a step does not have the form name or name(key=value,…).
     """
     try:
         return [_call(part) for part in _split(text, "+")]
@@ -194,7 +198,7 @@ _WORDS = {"true": True, "false": False, "none": None}
 
 
 def _value(text: str) -> Any:
-    """A Python literal; anything else is a string as it stands."""
+    """Parse true, false, none or a Python literal; return any other text unchanged."""
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     try:
@@ -204,7 +208,7 @@ def _value(text: str) -> Any:
 
 
 def _show(value: Any) -> str:
-    """The text that `_value` reads back as the value."""
+    """Write a value in such a way that `_value` reads it back."""
     bare = isinstance(value, str) and value.isascii() and value.isidentifier()
     return value if bare and _value(value) == value else repr(value)
 
@@ -213,7 +217,7 @@ def _show(value: Any) -> str:
 
 
 def _family(name: str) -> tuple[str, int | None]:
-    """The registered family that a name is written like, and its number: relearn50_retain → (relearn_retain, 50)."""
+    """Return the registered family of a name, and the number in the name: relearn50_retain → (relearn_retain, 50)."""
     if name in ATTACKS:
         return name, None
     for family in ATTACKS:
@@ -228,7 +232,7 @@ def _step(name: str, options: Mapping[str, Any], defaults: Mapping[str, Mapping[
     values = {**defaults.get(family, {}), **options}
     if number is not None:
         if options.get(field, number) != number:
-            raise ConfigError(f"attack {name!r} says {field}={number} in its name and {options[field]} beside it")
+            raise ConfigError(f"attack {name!r} has {field}={number} in its name but {options[field]} as a parameter")
         values[field] = number
     for key, value in values.items():
         values[key] = value = _number(value) if _wants_float(ATTACKS[family], key) else value
@@ -242,7 +246,7 @@ def _wants_float(cls: type[Attack], key: str) -> bool:
 
 
 def _number(value: Any) -> Any:
-    """YAML reads 2e-5 as a string; a parameter that is a float takes it as the number it looks like."""
+    """Convert the text of a float parameter to a number, because YAML reads 2e-5 as a string."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:
@@ -250,13 +254,13 @@ def _number(value: Any) -> Any:
 
 
 def _step_label(step: Attack) -> str:
-    """gptq4, relearn50_retain: the family's label with its number."""
+    """Return the family's label with its number, such as gptq4 or relearn50_retain."""
     label = label_of(step.name)
     return label.text(getattr(step, label.field) if label.field else None)
 
 
 def _step_name(step: Attack) -> str:
-    """relearn50(lr=2e-05): the label, then every other parameter that is not at its default."""
+    """Return the label, then every other parameter that differs from its default: relearn50(lr=2e-05)."""
     field, defaults = label_of(step.name).field, type(step)()
     values = {f.name: getattr(step, f.name) for f in dataclasses.fields(step) if f.name != field}  # type: ignore[arg-type]  # a dataclass
     shown = ",".join(f"{k}={_show(v)}" for k, v in values.items() if v != getattr(defaults, k))

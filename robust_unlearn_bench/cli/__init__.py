@@ -33,7 +33,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -55,7 +57,7 @@ _mount()
 
 
 def main() -> None:
-    """Entry point: errors raised on purpose become one sentence."""
+    """Run the command line; errors raised on purpose are printed as one sentence."""
     try:
         app()
     except RubError as error:
@@ -63,5 +65,5 @@ def main() -> None:
             typer.echo(f"rub: {error}", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.echo("rub: interrupted; what was finished is kept, run the same command again to go on", err=True)
+        typer.echo("rub: interrupted; finished work is kept, run the same command again to continue", err=True)
         sys.exit(130)

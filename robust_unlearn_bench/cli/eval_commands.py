@@ -17,7 +17,7 @@ __all__ = ["mount"]
 
 
 class Keep(str, Enum):
-    """Where the weights are kept while a model is under attack."""
+    """Places to keep the original weights while a model is under attack."""
 
     cpu = "cpu"
     disk = "disk"
@@ -25,7 +25,7 @@ class Keep(str, Enum):
 
 
 class Format(str, Enum):
-    """What `rub attack` writes."""
+    """Formats that `rub attack` writes."""
 
     floats = "floats"
     gptq = "gptq"
@@ -37,23 +37,23 @@ def evaluate(
     attacks: Annotated[
         str | None, typer.Option(help="Put every task under each of these attacks, separated by semicolons or spaces.")
     ] = None,
-    suite: Annotated[str | None, typer.Option(help="Whose text the attacks on lm-eval's own tasks use.")] = None,
-    dtype: Annotated[str, typer.Option(help="Weights' dtype: auto, float32, bfloat16, …")] = "auto",
+    suite: Annotated[str | None, typer.Option(help="Suite whose text the attacks on lm-eval's own tasks use.")] = None,
+    dtype: Annotated[str, typer.Option(help="Dtype of the weights: auto, float32, bfloat16, …")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder for results and samples.")] = None,
-    batch_size: Annotated[str, typer.Option(help="Rows a batch; 1 or auto lets us choose for our own tasks.")] = "auto",
+    batch_size: Annotated[str, typer.Option(help="Rows per batch; our own tasks choose for 1 or auto.")] = "auto",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …")] = None,
     limit: Annotated[float | None, typer.Option(help="Documents per task, for a quick look only.")] = None,
     chat: Annotated[bool, typer.Option("--apply-chat-template", help="Use the model's chat template.")] = False,
     metrics: Annotated[
-        str | None, typer.Option(help="Further metrics to report, such as 'em prob'; see `rub doctor` for their names.")
+        str | None, typer.Option(help="More metrics to report, such as 'em prob'; see `rub doctor` for their names.")
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (as RUB_DATA).")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (like RUB_DATA).")] = None,
     snapshot: Annotated[
         Keep,
-        typer.Option(envvar="RUB_SNAPSHOT", help="Where the weights are kept meanwhile; reload: read MODEL again."),
+        typer.Option(envvar="RUB_SNAPSHOT", help="Where to keep the original weights; reload: read MODEL again."),
     ] = Keep.cpu,
     controls: Annotated[
-        bool, typer.Option("--controls", help="Also evaluate target and retrain model, and print the leakage.")
+        bool, typer.Option("--controls", help="Also evaluate the target and retrain models, and print the leakage.")
     ] = False,
     target: Annotated[str | None, typer.Option(help="For --controls: the model before unlearning.")] = None,
     retrain: Annotated[
@@ -110,7 +110,7 @@ def evaluate(
 
 
 def _specs(text: str) -> list[str]:
-    """`none gptq4; relearn50(lr=2e-5, seed=1)` → three specs."""
+    """Split `none gptq4; relearn50(lr=2e-5, seed=1)` into three specs."""
     return [spec for spec in re.split(r"[;\s]+(?![^(]*\))", text.strip()) if spec]
 
 
@@ -124,7 +124,7 @@ def _controls(
     evaluated: Callable[[str, Path], Any],
     as_json: bool,
 ) -> None:
-    """Target, retrain model and candidate on the same tasks; print what leaks."""
+    """Evaluate target, retrain model and candidate on the same tasks, and print the leakage."""
     from tabulate import tabulate
 
     from ..controls import evaluate_with_controls, leakage_rows, nano_controls
@@ -132,7 +132,7 @@ def _controls(
     from .progress import bar
 
     if out is None:
-        raise ConfigError("--controls writes results and records of three models: say where with --out FOLDER")
+        raise ConfigError("--controls writes results and records of three models: choose a folder with --out FOLDER")
     if limit is not None:
         raise ConfigError("--controls needs every document: leave out --limit")
     if not (target and retrain):
@@ -154,15 +154,15 @@ def attack(
     spec: Annotated[str, typer.Argument(help="Attack: gptq4, relearn50, 'relearn100(lr=2e-5)', relearn50+gptq4")],
     model: Annotated[str, typer.Option(help="Float checkpoint: folder or hub name.")],
     out: Annotated[Path, typer.Option(help="New folder for the attacked checkpoint.")],
-    suite: Annotated[str | None, typer.Option(help="Whose forget and retain text the attack uses.")] = None,
-    dtype: Annotated[str, typer.Option(help="Weights' dtype: auto, float32, bfloat16, …")] = "auto",
+    suite: Annotated[str | None, typer.Option(help="Suite whose forget and retain text the attack uses.")] = None,
+    dtype: Annotated[str, typer.Option(help="Dtype of the weights: auto, float32, bfloat16, …")] = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
-    data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (as RUB_DATA).")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (like RUB_DATA).")] = None,
     format: Annotated[
         Format, typer.Option(help="floats: dequantised weights; gptq: packed by gptqmodel, for attacks ending in gptq.")
     ] = Format.floats,
 ) -> None:
-    """Write an attacked checkpoint that any backend can load, with a card of where it came from.
+    """Write an attacked checkpoint that any backend can load, with a card of its provenance.
 
     Example: rub attack relearn50+gptq4 --suite nano_books --model DIR --out attacked/
     """

@@ -13,7 +13,7 @@ gate_app = typer.Typer(
     name="gate", help="Fail a CI job when a candidate record is worse than a baseline.", no_args_is_help=True
 )
 
-Config = Annotated[Path, typer.Option(help="What is gated, and by which margins.")]
+Config = Annotated[Path, typer.Option(help="Configuration: the gated metrics and their margins.")]
 
 
 @gate_app.command()
@@ -23,7 +23,7 @@ def check(
     config: Config = Path("gate.toml"),
     json_out: Annotated[Path | None, typer.Option("--json", help="Write the result to this file as JSON.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Append a job summary in Markdown to this file.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write it to this file as JUnit XML.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the result to this file as JUnit XML.")] = None,
     github: Annotated[bool, typer.Option("--github", help="Also print GitHub annotations.")] = False,
 ) -> None:
     """Judge a candidate against a baseline, document by document.
@@ -72,9 +72,9 @@ def init(
     if out.exists():
         raise ConfigError(f"{out} exists; remove it first, or write elsewhere with --out")
     if not 0 < margin < 1:
-        raise ConfigError(f"--margin {margin:g} is no fraction between 0 and 1; 0.05 means five points of a hundred")
+        raise ConfigError(f"--margin {margin:g} is not a fraction between 0 and 1; 0.05 means five percentage points")
     out.write_text(draft(load(baseline), margin), encoding="utf-8")
-    typer.echo(f"{out}: look at the margins, then run `rub gate check {baseline} CANDIDATE --config {out}`")
+    typer.echo(f"{out}: review the margins, then run `rub gate check {baseline} CANDIDATE --config {out}`")
 
 
 @gate_app.command()
@@ -100,6 +100,6 @@ def calibrate(
         sd = found.sd[gated.cell]
         typer.echo(f"{gated.cell}: SD {sd:.4f}, margin {gated.margin:g}{'  TOO NARROW' if gated in narrow else ''}")
     out.write_bytes(pretty(found.model_dump(mode="json")))
-    typer.echo(f'{out}: name it in {config} as calibration = "{out.name}"')
+    typer.echo(f'{out}: refer to it in {config} with calibration = "{out.name}"')
     if narrow:
         raise ConfigError(f"{len(narrow)} margins are below {SAFE:g} standard deviations; widen them in {config}")

@@ -1,4 +1,4 @@
-"""rub doctor, rub paths: what is where."""
+"""rub doctor, rub paths, rub tasks: checks of the installation, its folders, and task YAML of suites."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Folder(str, Enum):
     cache = "cache"
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False) -> None:
     """Check versions, tasks, device, hub and cache; each problem comes with its remedy.
 
     Example: rub doctor. Exits with 1 when there is a problem.
@@ -38,12 +38,12 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="For machines.")
             typer.echo(f"{marks[check.verdict]} {check.what}: {check.found}")
             if check.remedy:
                 typer.echo(f"        → {check.remedy}")
-        typer.echo("everything is in place" if not problems else f"{problems} to mend")
+        typer.echo("everything is in place" if not problems else f"{problems} to fix")
     raise typer.Exit(1 if problems else 0)
 
 
-def paths(folder: Annotated[Folder, typer.Argument(help="Which folder.")]) -> None:
-    """Print where a folder is.
+def paths(folder: Annotated[Folder, typer.Argument(help="Folder to print.")]) -> None:
+    """Print the path of a folder.
 
     Example: lm_eval --include_path "$(rub paths tasks)" --tasks nano_books_robust …
     """
@@ -55,9 +55,9 @@ def paths(folder: Annotated[Folder, typer.Argument(help="Which folder.")]) -> No
 
 def tasks(
     suites: Annotated[list[str], typer.Argument(help="Names of suites.")],
-    out: Annotated[Path, typer.Option(help="Folder for the YAML, made if need be.")],
+    out: Annotated[Path, typer.Option(help="Folder for the YAML, created if needed.")],
 ) -> None:
-    """Write the lm-eval task YAML of suites: tasks, clean, attacked and robust groups.
+    """Write the lm-eval task YAML of suites: tasks, and their clean, attacked and robust groups.
 
     For a suite of your own distribution: ship the folder inside lm_eval/tasks/, or pass it to lm_eval --include_path.
 

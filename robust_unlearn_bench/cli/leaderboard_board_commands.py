@@ -1,4 +1,4 @@
-"""rub leaderboard rescore, compare, table, export, build, serve, schema: what the records say."""
+"""rub leaderboard rescore, compare, table, export, build, serve, schema: scores, tables and pages from the records."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Form(str, Enum):
 
 
 def rescore(root: Root = None, least: Least = Tier.items_verified) -> None:
-    """Compute all scores anew and write them to scores/; print every row that changed.
+    """Recompute all scores, write them to scores/, and print every row that changed.
 
     Example: rub leaderboard rescore
     """
@@ -46,12 +46,12 @@ def rescore(root: Root = None, least: Least = Tier.items_verified) -> None:
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="Submission id, or the beginning of it.")],
-    b: Annotated[str, typer.Argument(help="Another one.")],
+    a: Annotated[str, typer.Argument(help="Submission id, or a prefix of it.")],
+    b: Annotated[str, typer.Argument(help="Another submission id, or a prefix of it.")],
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Paired difference of two rows, with interval and p-value, cell by cell.
+    """Print the paired difference of two rows, with interval and p-value, cell by cell.
 
     Example: rub leaderboard compare 3f2a91 77c04e
     """
@@ -83,7 +83,7 @@ def compare(
 
 
 def table(
-    form: Annotated[Form, typer.Option("--format", help="Where it goes.")] = Form.text,
+    form: Annotated[Form, typer.Option("--format", help="Format of the table.")] = Form.text,
     suite: Annotated[str | None, typer.Option(help="Only this suite.")] = None,
     root: Root = None,
     least: Least = Tier.items_verified,
@@ -103,7 +103,7 @@ def export(
     root: Root = None,
     least: Least = Tier.items_verified,
 ) -> None:
-    """Write every row in the format of the Every Eval Ever database, one JSON file a submission.
+    """Write every row in the format of the Every Eval Ever database, one JSON file per submission.
 
     Example: rub leaderboard export --out every_eval
     """
@@ -124,7 +124,7 @@ def build(
     root: Root = None,
     least: Least = Tier.items_verified,
 ) -> None:
-    """Write the static site; it opens from the file system.
+    """Write the static site, which also opens from the file system.
 
     Example: rub leaderboard build --out site
     """
@@ -138,7 +138,7 @@ def build(
 
 def serve(
     site: Annotated[Path, typer.Argument(help="Folder of the site.")] = Path("site"),
-    port: Annotated[int, typer.Option(help="0 picks a free one.")] = 8000,
+    port: Annotated[int, typer.Option(help="Port; 0 picks a free one.")] = 8000,
 ) -> None:
     """Preview a built site on this machine.
 
@@ -152,12 +152,12 @@ def serve(
     if not (site / "index.html").is_file():
         raise ConfigError(f"{site} holds no index.html; build it with `rub leaderboard build --out {site}`")
     with ThreadingHTTPServer(("127.0.0.1", port), partial(SimpleHTTPRequestHandler, directory=str(site))) as server:
-        typer.echo(f"http://127.0.0.1:{server.server_address[1]}/  (Ctrl-C ends it)")
+        typer.echo(f"http://127.0.0.1:{server.server_address[1]}/  (Ctrl-C to stop)")
         server.serve_forever()
 
 
-def schema(out: Annotated[Path | None, typer.Option(help="Folder; default: print.")] = None) -> None:
-    """The JSON Schema of a record, for other tools.
+def schema(out: Annotated[Path | None, typer.Option(help="Folder to write to; default: print.")] = None) -> None:
+    """Print or write the JSON Schema of a record, for other tools.
 
     Example: rub leaderboard schema --out leaderboard/schema
     """

@@ -1,4 +1,4 @@
-"""What the commands of `rub leaderboard` share: options, and the folder they work on."""
+"""Options shared by the commands of `rub leaderboard`, and the folder that they work on."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
 __all__ = ["Json", "Least", "Root", "Tier", "open_store"]
 
 Root = Annotated[Path | None, typer.Option("--root", help="Leaderboard folder; default: this installation's.")]
-Json = Annotated[bool, typer.Option("--json", help="For machines.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 class Tier(str, Enum):
-    """How far a row was checked."""
+    """Tiers of verification of a row."""
 
     self_reported = "self_reported"
     items_verified = "items_verified"
     replayed = "replayed"
 
 
-Least = Annotated[Tier, typer.Option(help="The weakest tier that is ranked.")]
+Least = Annotated[Tier, typer.Option(help="Lowest tier to rank.")]
 
 
 def open_store(root: Path | None, *, new: bool = False) -> Store:
-    """The leaderboard folder that --root names, or this installation's.
+    """Open the leaderboard folder that --root names, or this installation's.
 
     Raises:
-        ConfigError: there is no such folder, unless it may be `new`.
+        ConfigError: the folder does not exist, and `new` is false.
     """
     from ..errors import ConfigError
     from ..leaderboard.store import Store
     from ..paths import leaderboard_dir
 
     if root is not None and not new and not root.is_dir():
-        raise ConfigError(f"--root {root} is no folder; `rub leaderboard anchor` begins one with a control")
+        raise ConfigError(f"--root {root} is not a folder; `rub leaderboard anchor` creates one")
     return Store(root or leaderboard_dir())

@@ -1,4 +1,4 @@
-"""rub leaderboard validate, add, intake, anchor, replay, quarantine: what may stand on the board."""
+"""rub leaderboard validate, add, intake, anchor, replay, quarantine: admission of records to the board."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .leaderboard_options import Json, Root, open_store
 
 __all__ = ["add", "anchor", "intake", "quarantine", "replay", "validate"]
 
-By = Annotated[str, typer.Option(help="Who decides.")]
-Reason = Annotated[str, typer.Option(help="Why, in one sentence.")]
+By = Annotated[str, typer.Option(help="Name of the person or group that decides.")]
+Reason = Annotated[str, typer.Option(help="Reason, in one sentence.")]
 
 
 class State(str, Enum):
-    """Whether a row stands."""
+    """States of a row on the board."""
 
     active = "active"
     quarantined = "quarantined"
@@ -37,14 +37,14 @@ class Control(str, Enum):
 def validate(
     records: Annotated[list[Path], typer.Argument(help="Record folders or record.json files.")],
     root: Root = None,
-    model: Annotated[Path | None, typer.Option(help="Model folder, to check the weight hashes against.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Model folder to check the weight hashes against.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check records as CI does: schema, hashes, items, the suite's documents and attacks, whose model it is.
+    """Check records as CI does: schema, hashes, items, the suite's documents and attacks, the model's identity.
 
     Example: rub leaderboard validate records/mine
 
-    Exits with 1 when a record may not stand on the board.
+    Exits with 1 when a record cannot be added to the board.
     """
     from ..errors import RecordError
     from ..leaderboard.check.validate import check_weights
@@ -102,10 +102,10 @@ def add(
 
 def intake(
     head: Annotated[str, typer.Argument(help="Revision of the pull request.")],
-    base: Annotated[str, typer.Option(help="Revision that it is to be merged into.")] = "HEAD",
-    repository: Annotated[Path, typer.Option(help="Checkout of the base branch, with both in its history.")] = Path(
-        "."
-    ),
+    base: Annotated[str, typer.Option(help="Revision to merge it into.")] = "HEAD",
+    repository: Annotated[
+        Path, typer.Option(help="Checkout of the base branch, which has both in its history.")
+    ] = Path("."),
     github: Annotated[bool, typer.Option("--github", help="Print GitHub annotations.")] = False,
 ) -> None:
     """Judge a pull request that submits records, without checking it out.
@@ -129,7 +129,7 @@ def intake(
 
 def anchor(
     record: Annotated[Path, typer.Argument(help="Record folder of the control.")],
-    role: Annotated[Control, typer.Argument(help="Which end of the scale it is.")],
+    role: Annotated[Control, typer.Argument(help="End of the scale that the control marks.")],
     root: Root = None,
 ) -> None:
     """Make a record the target or the retrain model of its suite version.
@@ -142,18 +142,18 @@ def anchor(
     entry = load(record)
     lacking = missing(entry.record.suite.name, {(r.task, r.attack) for r in entry.record.results})
     if lacking:
-        typer.echo(f"note: {len(lacking)} cells of the standard set are missing; nobody is scored on them", err=True)
+        typer.echo(f"note: {len(lacking)} cells of the standard set are missing; no model is scored on them", err=True)
     typer.echo(open_store(root, new=True).set_anchor(entry, role.value))
 
 
 def replay(
-    record: Annotated[str, typer.Argument(help="Submission id, or the beginning of it.")],
-    results: Annotated[list[Path], typer.Argument(help="What lm_eval wrote when the model was measured again.")],
+    record: Annotated[str, typer.Argument(help="Submission id, or a prefix of it.")],
+    results: Annotated[list[Path], typer.Argument(help="Results of lm_eval from evaluating the model again.")],
     repeatability: Annotated[
         float | None, typer.Option(help="Largest difference between two runs of one model; default: 0.02, a fraction.")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Folder of the replayed model.")] = None,
-    accept: Annotated[bool, typer.Option("--accept", help="Note the tier 'replayed' when everything agrees.")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="Record the tier 'replayed' if all cells agree.")] = False,
     by: By = "maintainers",
     root: Root = None,
 ) -> None:
@@ -182,9 +182,9 @@ def replay(
 
 
 def quarantine(
-    record: Annotated[str, typer.Argument(help="Submission id, or the beginning of it.")],
+    record: Annotated[str, typer.Argument(help="Submission id, or a prefix of it.")],
     reason: Reason,
-    state: Annotated[State, typer.Option(help="What becomes of the row.")] = State.quarantined,
+    state: Annotated[State, typer.Option(help="New state of the row.")] = State.quarantined,
     by: By = "maintainers",
     root: Root = None,
 ) -> None:

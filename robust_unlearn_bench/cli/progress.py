@@ -1,4 +1,4 @@
-"""Progress on a terminal: one bar with a remaining time, nothing where there is no terminal."""
+"""Progress bar with the remaining time, shown only on a terminal."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["bar", "first_process"]
 
 
 def first_process() -> bool:
-    """Whether this is the only process, or the first of those that a launcher (torchrun, accelerate) started."""
+    """Return whether this is the only process, or the first of those started by a launcher (torchrun, accelerate)."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
 def bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Yield a function (done, total, what) that moves the bar."""
+    """Yield a function (done, total, what) that updates the bar."""
     from tqdm import tqdm
 
     with tqdm(desc=title, disable=None if first_process() else True, leave=False) as shown:

@@ -15,7 +15,7 @@ reference_app = typer.Typer(name="reference", help="Reference files of retrain m
 
 
 class Kind(str, Enum):
-    """What a model is to its suite."""
+    """Roles of a model in its suite."""
 
     unlearned = "unlearned"
     target = "target"
@@ -26,13 +26,15 @@ class Kind(str, Enum):
 def record(
     results: Annotated[list[Path], typer.Argument(help="Folders or files that `lm_eval --log_samples` wrote.")],
     out: Annotated[Path, typer.Option(help="Folder for record.json and the item files.")],
-    model: Annotated[Path | None, typer.Option(help="Checkpoint folder; default: where the results say.")] = None,
-    name: Annotated[
-        str | None, typer.Option(help="How the row is called; default: the recipe's or the model's name.")
+    model: Annotated[
+        Path | None, typer.Option(help="Checkpoint folder; default: the one that the results name.")
     ] = None,
-    kind: Annotated[Kind, typer.Option(help="What the model is to its suite.")] = Kind.unlearned,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the row; default: the recipe's or the model's name.")
+    ] = None,
+    kind: Annotated[Kind, typer.Option(help="Role of the model in its suite.")] = Kind.unlearned,
 ) -> None:
-    """Turn lm-eval results into a leaderboard record with per-document scores (never texts).
+    """Turn lm-eval results into a leaderboard record with per-document scores but no texts.
 
     Example: rub record results/ --out records/mine --name "NPO, my variant"
     """
@@ -53,16 +55,16 @@ def submit(
     suite: Annotated[str, typer.Option(help="Suite, such as muse_books or nano_books.")],
     out: Annotated[Path, typer.Option(help="Folder for record, item files and checklist.")],
     recipe: Annotated[
-        str | None, typer.Option(help="Recipe that made the model, where its folder has no unlearning.json.")
+        str | None, typer.Option(help="Recipe that made the model, if its folder has no unlearning.json.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="How the row is called; default: the recipe's or the model's name.")
+        str | None, typer.Option(help="Name of the row; default: the recipe's or the model's name.")
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="Commit of a hub model; default: its newest.")] = None,
-    dtype: Annotated[str, typer.Option(help="Weights' dtype: auto, float32, bfloat16, …")] = "auto",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: cuda where there is one.")] = None,
-    batch_size: Annotated[str, typer.Option(help="Rows a batch; auto lets us choose.")] = "auto",
-    data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (as RUB_DATA).")] = None,
+    revision: Annotated[str | None, typer.Option(help="Commit of a hub model; default: the newest.")] = None,
+    dtype: Annotated[str, typer.Option(help="Dtype of the weights: auto, float32, bfloat16, …")] = "auto",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: cuda if available.")] = None,
+    batch_size: Annotated[str, typer.Option(help="Rows per batch, or auto.")] = "auto",
+    data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (like RUB_DATA).")] = None,
     root: Annotated[
         Path | None, typer.Option(help="Leaderboard folder to validate against; default: this installation's.")
     ] = None,
@@ -71,7 +73,7 @@ def submit(
 
     Example: rub submit --model DIR --suite nano_books --out submission/
 
-    Interrupted, it goes on where it stopped. Exits with 1 when the record may not stand on the board.
+    An interrupted run continues where it stopped. Exits with 1 when the record cannot be added to the board.
     """
     from ..leaderboard.check.checklist import open_points
     from ..leaderboard.store import Store
@@ -95,7 +97,7 @@ def submit(
         typer.echo(str(finding), err=True)
     typer.echo(f"{out / 'record.json'}  {done.entry.id}  {'valid' if done.verdict.ok else 'NOT valid'}")
     if not done.verdict.ok:
-        typer.echo("next: mend what the errors above say, and run the same command again")
+        typer.echo("next: fix the errors above, and run the same command again")
         raise typer.Exit(1)
     count = len(open_points(done.entry.record))
     still = f" ({count} point{'s' * (count > 1)} still open)" if count else ""
@@ -107,7 +109,7 @@ def score(
     target: Annotated[Path, typer.Option(help="Record of the model before unlearning.")],
     retrain: Annotated[Path, typer.Option(help="Record of the model that never saw the forget data.")],
     page: Annotated[Path | None, typer.Option(help="Also build an HTML page in this folder.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Score records against target and retrain under the same attacks.
 
@@ -130,7 +132,7 @@ def score(
 def reference_build(
     results: Annotated[Path, typer.Argument(help="Folder that `lm_eval --log_samples` wrote for the retrain model.")],
     out: Annotated[Path, typer.Option(help="Reference file to write.")],
-    suite: Annotated[str | None, typer.Option(help="Which suite, where the results hold several.")] = None,
+    suite: Annotated[str | None, typer.Option(help="Suite to use if the results contain several.")] = None,
 ) -> None:
     """Write the truth ratios of a retrain model, which forget quality is measured against.
 
@@ -147,7 +149,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for models, results, records and the page.")] = Path("demo"),
     quick: Annotated[bool, typer.Option("--quick", help="Leave out the slower unlearner.")] = False,
 ) -> None:
-    """The whole story on the embedded nano_books suite: train, unlearn, attack, score, page.
+    """Run the whole pipeline on the embedded nano_books suite: train, unlearn, attack, score, build a page.
 
     Example: rub demo
     """

@@ -33,12 +33,12 @@ def unlearn(
     ] = None,
     forget: Annotated[Path | None, typer.Option(help="JSONL of your own forget text or question-answer pairs.")] = None,
     retain: Annotated[Path | None, typer.Option(help="JSONL of your own retain text or question-answer pairs.")] = None,
-    allow_overlap: Annotated[int, typer.Option(help="Forget examples that may also be retain examples.")] = 0,
-    reuse: Annotated[bool, typer.Option("--reuse", help="Do nothing when OUT already holds this very result.")] = False,
+    allow_overlap: Annotated[int, typer.Option(help="Number of forget examples that may also be retain examples.")] = 0,
+    reuse: Annotated[bool, typer.Option("--reuse", help="Do nothing if OUT already contains this result.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
-    data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (as RUB_DATA).")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (like RUB_DATA).")] = None,
 ) -> None:
-    """Unlearn by recipe; an interrupted run goes on when it is started again.
+    """Unlearn with a recipe; an interrupted run continues when it is started again.
 
     Examples:
       rub unlearn nano_books/npo-hybrid --model TARGET --out unlearned/
@@ -67,10 +67,10 @@ def unlearn(
         )
     leave()
     if first_process():
-        typer.echo(f"{folder}  (what was done is in {folder / 'unlearning.json'})")
+        typer.echo(f"{folder}  (details in {folder / 'unlearning.json'})")
 
 
-def recipes(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False) -> None:
     """List the recipes with objective, optimizer and grade.
 
     Example: rub recipes
@@ -108,12 +108,12 @@ def finetune(
     out: Annotated[Path, typer.Option(help="New folder for the checkpoint.")],
     epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 1.0,
     lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-5,
-    batch_size: Annotated[int, typer.Option(help="Sequences a step.")] = 4,
-    optimizer: Annotated[str, typer.Option(help="One with a single learning rate.")] = "adam",
+    batch_size: Annotated[int, typer.Option(help="Sequences per step.")] = 4,
+    optimizer: Annotated[str, typer.Option(help="Optimizer with a single learning rate.")] = "adam",
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
-    seed: Annotated[int, typer.Option(help="Of the data order.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the data order.")] = 0,
 ) -> None:
-    """Train a model on your own text, on the loop that unlearning and relearning use: target and retrain models.
+    """Train a model, such as a target or retrain model, on your own text with the loop of unlearning and relearning.
 
     Example: rub finetune --model BASE --data retain.jsonl --epochs 5 --out retrain/
     """
@@ -139,14 +139,14 @@ def finetune(
 def lmc(
     a: Annotated[str, typer.Argument(help="Model at t = 0: folder or hub name.")],
     b: Annotated[str, typer.Argument(help="Model at t = 1, of the same architecture and tokenizer.")],
-    suite: Annotated[str, typer.Option(help="Whose forget and utility metrics measure.")],
+    suite: Annotated[str, typer.Option(help="Suite whose forget and utility metrics are evaluated.")],
     out: Annotated[Path, typer.Option(help="Folder for lmc.json and lmc.svg.")],
     points: Annotated[int, typer.Option(help="Models on the line, both ends included.")] = 11,
-    batch_size: Annotated[int, typer.Option(help="Rows a batch.")] = 16,
+    batch_size: Annotated[int, typer.Option(help="Rows per batch.")] = 16,
     device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
-    data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (as RUB_DATA).")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (like RUB_DATA).")] = None,
 ) -> None:
-    """Linear mode connectivity: evaluate (1 − t)·A + t·B along the line between two models.
+    """Evaluate (1 − t)·A + t·B along the line between two models (linear mode connectivity).
 
     Example: rub lmc adam/ relearned/ --suite nano_books --points 11 --out lmc/
     """
@@ -176,13 +176,13 @@ def lmc(
 @nano_app.command("train")
 def nano_train(
     suite: Annotated[str | None, typer.Argument(help="nano_books, nano_news, …")] = None,
-    role: Annotated[Role | None, typer.Option(help="Only this model; default both.")] = None,
+    role: Annotated[Role | None, typer.Option(help="Only this model; default: both.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All nano suites.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Copy the checkpoints below this folder.")] = None,
-    link: Annotated[Path | None, typer.Option(help="Make this a link to the one checkpoint in the cache.")] = None,
-    seed: Annotated[int, typer.Option(help="Of weights and data order.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Copy the checkpoints into this folder.")] = None,
+    link: Annotated[Path | None, typer.Option(help="Path of a link to the one checkpoint in the cache.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights and data order.")] = 0,
 ) -> None:
-    """Train target and retrain model of a nano suite (cached), and print their folders.
+    """Train the target and the retrain model of a nano suite (cached), and print their folders.
 
     Example: rub nano train nano_books
     """

@@ -1,8 +1,9 @@
 """Answers kept on disk by (model, setting, attack, request), so that an interrupted run resumes attack by attack.
 
-One SQLite file a model, named by the fingerprint of its weights, below `paths.cache_dir()/answers`. `RUB_ANSWERS=off`
-turns it off. An attack whose requests are all there is not applied again; one that lacks any is applied and asked as a
-whole, so that batches, and with them the last bits of every number, do not depend on where a run was interrupted.
+Each model has an SQLite file in `paths.cache_dir()/answers`, named by the fingerprint of its weights. `RUB_ANSWERS=off`
+turns the cache off. An attack is not applied again if all of its answers are cached; if one is missing, the attack is
+applied and all of its requests are answered, so that batches, and with them the last bits of every number, do not
+depend on where a run was interrupted.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from ..paths import cache_dir
 __all__ = ["AnswerCache", "answer_cache", "request_key"]
 
 FORMAT = 4
-"""Raised whenever an answer to the same request could differ."""
+"""Version of the cached answers, raised whenever the answer to a request could change."""
 
 
 def request_key(setting: str, attack: Sequence[Any], kind: str, arguments: Any) -> str:
-    """SHA-256 over everything but the weights that an answer depends on."""
+    """Compute the SHA-256 of everything except the weights that an answer depends on."""
     text = json.dumps([FORMAT, setting, list(attack), kind, arguments], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class AnswerCache:
-    """Answers of one model.
+    """Cache of the answers of one model.
 
     Args:
         path: SQLite file, created with its folder.
@@ -47,7 +48,7 @@ class AnswerCache:
         return sqlite3.connect(self.path, timeout=60)
 
     def get(self, keys: Sequence[str]) -> list[Any] | None:
-        """All answers in the order of `keys`, or None when any is missing."""
+        """Return all answers in the order of `keys`, or None if any is missing."""
         found = []
         with closing(self._open()) as database:
             for key in keys:
@@ -65,7 +66,7 @@ class AnswerCache:
 
 
 def answer_cache(fingerprint: str) -> AnswerCache | None:
-    """The cache of the model with that fingerprint, or None when $RUB_ANSWERS is off."""
+    """Return the cache of the model with the given fingerprint, or None if $RUB_ANSWERS is off."""
     if os.environ.get("RUB_ANSWERS", "on").lower() in {"off", "0", "no", "false"}:
         return None
     return AnswerCache(cache_dir() / "answers" / f"{fingerprint[:32]}.sqlite")

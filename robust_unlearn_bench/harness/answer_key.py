@@ -1,4 +1,4 @@
-"""What an answer depends on besides the weights: the model's setting, and the texts and libraries of an attack."""
+"""Everything that an answer depends on besides the weights: model settings, and an attack's texts and libraries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["AttackKeys", "has_hooks", "setting"]
 
 ANSWERING = ("torch", "transformers", "tokenizers", "lm-eval")
 ATTACKING = ("bitsandbytes", "peft", "gptqmodel", "llmcompressor")
-"""Libraries that only an attack calls; none of them touches the unattacked model."""
+"""Libraries that only attacks call and that do not affect the unattacked model."""
 
 OF_LM = (
     "add_bos_token",
@@ -35,10 +35,10 @@ OF_LM = (
 
 
 def setting(lm: Any) -> str:
-    """SHA-256 over tokenizer, configurations, options of the lm-eval model, and versions.
+    """Compute the SHA-256 of the tokenizer, configurations, options of the lm-eval model, and library versions.
 
     Args:
-        lm: an lm-eval model with its weights in this process.
+        lm: lm-eval model with its weights in this process.
     """
     tokenizer = lm.tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -56,7 +56,7 @@ def setting(lm: Any) -> str:
 
 
 def _entries(config: Any) -> dict[str, Any]:
-    """A Hugging Face configuration without the folder that it came from."""
+    """Return the entries of a Hugging Face configuration, except the folder that it was loaded from."""
     return {key: value for key, value in config.to_dict().items() if key != "_name_or_path"} if config else {}
 
 
@@ -72,19 +72,19 @@ def _installed(package: str) -> str | None:
 
 
 def has_hooks(model: nn.Module) -> bool:
-    """Whether any module runs forward hooks, which can change every answer and cannot be hashed."""
+    """Return whether any module runs forward hooks, which can change every answer and cannot be hashed."""
     return any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 class AttackKeys:
-    """Identifies the attacks of one session; each corpus is read once, however many attacks use it."""
+    """Cache keys of the attacks of one session; each corpus is read once, however many attacks use it."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], list[Any]] = {}
         self._texts: dict[tuple[str, str | None], list[str]] = {}
 
     def of(self, plan: Plan) -> list[Any]:
-        """Parameters, content hashes and versions of an attack; nothing is read for the unattacked model.
+        """Return the parameters, content hashes and library versions of an attack; just ["none"] without an attack.
 
         Raises:
             DataError: a text that the attack reads is missing or malformed.
@@ -98,7 +98,7 @@ class AttackKeys:
         return self._known[plan.key]
 
     def _context(self, plan: Plan) -> list[str]:
-        """Hashes of the texts that every attack on the suite's data is handed."""
+        """Return the hashes of the texts that every attack on the suite's data receives."""
         where = (plan.suite.name if plan.suite else "", plan.data_dir)
         if where not in self._texts:
             corpora: Corpora | None = plan.corpora()

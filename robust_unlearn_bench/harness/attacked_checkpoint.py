@@ -1,4 +1,4 @@
-"""`rub attack`: write an attacked checkpoint, so that any backend can be evaluated on it."""
+"""`rub attack`: write an attacked checkpoint that any backend can load."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def attack_checkpoint(
     """Apply an attack to a checkpoint and save the result as safetensors with a card of its provenance.
 
     Args:
-        attack: spec, such as "gptq4" or "relearn50+gptq4".
+        attack: spec of the attack, such as "gptq4" or "relearn50+gptq4".
         model: folder or hub name of the float checkpoint.
-        out: new folder; must not exist or be empty.
-        suite: whose forget and retain text the attack uses.
+        out: folder for the attacked checkpoint, which must be empty or not exist yet.
+        suite: suite whose forget and retain text the attack uses.
         data_dir: local mirror of the suite's data.
-        dtype: of the weights while attacked and when saved.
-        device: where the attack runs.
-        packed: the last step, a GPTQ, is carried out by gptqmodel and written packed instead of dequantised.
-        progress: called with (done, total, what).
+        dtype: dtype of the weights during the attack and in the saved checkpoint.
+        device: device on which the attack runs.
+        packed: whether gptqmodel carries out the last step, a GPTQ, and writes packed instead of dequantised weights.
+        progress: callback that receives (done, total, what).
 
     Returns:
         The folder, which holds `attack.json` beside the checkpoint.

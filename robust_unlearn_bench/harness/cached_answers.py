@@ -17,20 +17,20 @@ log = logging.getLogger("robust_unlearn_bench")
 
 
 class Recalled(NamedTuple):
-    """What the cache held of one attack."""
+    """Report and answers of one attack, found in the cache."""
 
     report: dict[str, Any]
     answers: list[Any]
 
 
 class Recall:
-    """The cache of one model, as the attack session uses it.
+    """Answer cache of one model, as the attack session uses it.
 
-    Nothing is cached where hooks run in the model's forward pass: answers then depend on what no key can hold.
+    Nothing is cached if the model has forward hooks, because answers then depend on code that a key cannot identify.
 
     Args:
-        lm: an lm-eval model.
-        fingerprint: of its weights before any attack, or None where they are not in this process.
+        lm: lm-eval model.
+        fingerprint: fingerprint of the weights before any attack, or None if they are not in this process.
     """
 
     def __init__(self, lm: Any, fingerprint: str | None) -> None:
@@ -42,12 +42,12 @@ class Recall:
         self._attacks = AttackKeys()
 
     def find(self, instances: Sequence[Any]) -> Recalled | None:
-        """Report and answers of the attack that all instances share, or None when any answer is missing."""
+        """Return the report and answers of the attack that all instances share, or None if any answer is missing."""
         if self._cache is None or any(_samples(instance) for instance in instances):
             return None
         try:
             found = self._cache.get(self._keys(instances))
-        except RubError:  # a text is missing; the attack, which now has to be carried out, says so
+        except RubError:  # a text is missing, which the attack reports when it is carried out
             return None
         if found is None:
             return None
@@ -59,13 +59,13 @@ class Recall:
         return Recalled(found[0], answers)
 
     def keep(self, instances: Sequence[Any], report: dict[str, Any], answers: list[Any]) -> None:
-        """Write an attack's report and answers; a full disk costs the cache, not the run."""
+        """Write an attack's report and answers; if that fails (a full disk), the run continues without the cache."""
         if self._cache is None or any(_samples(instance) for instance in instances):
             return
         try:
             self._cache.put(self._keys(instances), [report, *answers])
         except (OSError, sqlite3.Error) as error:
-            log.warning("answers could not be cached in %s (%s); the run goes on without", self._cache.path, error)
+            log.warning("answers could not be cached in %s (%s); the run continues uncached", self._cache.path, error)
 
     def _keys(self, instances: Sequence[Any]) -> list[str]:
         attack = self._attacks.of(instances[0].rub.plan)
@@ -74,6 +74,6 @@ class Recall:
 
 
 def _samples(instance: Any) -> bool:
-    """Whether lm-eval was asked to sample, so that an answer is not repeatable."""
+    """Return whether lm-eval samples the answer, which is then not repeatable."""
     arguments = instance.args
     return len(arguments) > 1 and isinstance(arguments[1], dict) and bool(arguments[1].get("do_sample"))

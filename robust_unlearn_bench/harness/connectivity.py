@@ -1,4 +1,4 @@
-"""Linear mode connectivity: does the straight line between two models stay good (`rub lmc A B`)?"""
+"""Linear mode connectivity: do the models on the line between two models stay good (`rub lmc A B`)?"""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def linear_connectivity(
 
     Args:
         a: folder or hub name of the model at t = 0.
-        b: of the model at t = 1; same architecture and tokenizer.
-        suite: whose forget and utility metrics measure, without attacks.
+        b: folder or hub name of the model at t = 1, which has the same architecture and tokenizer.
+        suite: suite whose forget and utility metrics are evaluated, without attacks.
         out: folder for the results.
         points: number of models, both ends included.
-        batch_size: of the evaluation.
-        device: where to compute.
+        batch_size: batch size of the evaluation.
+        device: device to evaluate on.
         data_dir: local mirror of the suite's data.
-        progress: called with (models done, models in all, what).
+        progress: callback that receives (models done, models in all, what).
 
     Returns:
-        {"suite", "models", "t", "metrics": {"leaf/metric": [one value a point]}, "barrier": {…}}.
+        {"suite", "models", "t", "metrics": {"leaf/metric": [one value per point]}, "barrier": {…}}.
 
     Raises:
         ConfigError: fewer than two points.
@@ -59,7 +59,7 @@ def linear_connectivity(
     from .evaluate import evaluate
 
     if points < 2:
-        raise ConfigError(f"points is {points}: give at least 2, the ends")
+        raise ConfigError(f"points is {points}: give at least 2, for the two ends")
     chosen = SUITES[suite]
     first, second = checkpoints.load(a, dtype="float32", device=device), checkpoints.load(b, dtype="float32")
     if first.tokenizer.get_vocab() != second.tokenizer.get_vocab():
@@ -103,7 +103,7 @@ def refuse_different(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> None:
     """Raise unless two models have the same parameters.
 
     Raises:
-        ModelError: naming the first parameter that only one has, or that has two shapes.
+        ModelError: a parameter is missing from one model or has another shape there; the message names the first.
     """
     shapes = [{name: p.shape for name, p in parameters.items()} for parameters in (a, b)]
     for name in [*a, *b]:
@@ -116,22 +116,22 @@ def move_between(model: nn.Module, a: Mapping[str, Tensor], b: Mapping[str, Tens
     """Set every parameter to (1 − t)·a + t·b; exactly a at 0 and b at 1.
 
     Args:
-        model: changed in place.
+        model: model to change in place.
         a: parameters at t = 0, by name.
-        b: parameters at t = 1.
-        t: from 0 to 1.
+        b: parameters at t = 1, by name.
+        t: position on the line, from 0 to 1.
     """
     for name, p in model.named_parameters():
         p.copy_((1 - t) * a[name] + t * b[name])
 
 
 def barrier(at: Sequence[float], values: Sequence[float | None], higher_is_better: bool) -> float | None:
-    """How far the path falls behind the straight line between its ends, 0 when it never does; None if undefined.
+    """Compute how far a metric falls behind the straight line between its end values, or None if a value is missing.
 
     Args:
         at: positions t.
-        values: of one metric at each.
-        higher_is_better: whether behind means below.
+        values: value of the metric at each position.
+        higher_is_better: whether larger values are better, so that "behind" means "below".
     """
     known = [v for v in values if v is not None]
     if len(known) < len(values):
@@ -141,12 +141,12 @@ def barrier(at: Sequence[float], values: Sequence[float | None], higher_is_bette
 
 
 def plot(at: Sequence[float], values: Mapping[str, Sequence[float | None]], title: str) -> str:
-    """An SVG with one line a metric over t; metrics outside [0, 1] are cut at its edges.
+    """Draw an SVG with one line per metric over t; values outside [0, 1] are clipped.
 
     Args:
         at: positions t.
-        values: metric → value at each.
-        title: heading.
+        values: values of each metric, one per position.
+        title: heading of the plot.
     """
     left, top, width, height = 44, 34, 420, 260
 

@@ -20,16 +20,16 @@ __all__ = ["evaluate", "write_groups"]
 
 
 def write_groups(folder: Path, tasks: Sequence[str], attacks: Sequence[str], suite: str | None = None) -> list[str]:
-    """Write one group YAML for each attack, with every task as a child; returns the groups' names.
+    """Write one group YAML per attack, with every task as a child, and return the names of the groups.
 
     Args:
-        folder: where the files go, for `TaskManager(include_path=…)`.
+        folder: folder for the files, to be given to `TaskManager(include_path=…)`.
         tasks: names of leaves, groups or lm-eval's own tasks.
         attacks: attack specs.
-        suite: whose text the attacks of lm-eval's own tasks use.
+        suite: suite whose text the attacks on lm-eval's own tasks use.
 
     Raises:
-        UnknownNameError: no such attack, or no such task.
+        UnknownNameError: there is no such attack or task.
     """
     from .plan import plan_attack
 
@@ -46,7 +46,7 @@ def write_groups(folder: Path, tasks: Sequence[str], attacks: Sequence[str], sui
 
 
 def _member(task: str, manager: Any, suite: str | None) -> str:
-    """A task as a child in YAML; lm-eval's own tasks get our class."""
+    """Write a task as a child in YAML; lm-eval's own tasks get our class."""
     entry = manager.task_index.get(task)
     if entry is None:
         raise UnknownNameError("task", task, manager.all_tasks)
@@ -58,9 +58,9 @@ def _member(task: str, manager: Any, suite: str | None) -> str:
 
 @cache
 def _known_tasks() -> Any:
-    """lm-eval's own tasks, and ours and other distributions' where they are not installed inside lm-eval.
+    """Index lm-eval's own tasks, and those of this and other distributions that are not installed inside lm-eval.
 
-    Reading that many files takes seconds.
+    The result is cached, because reading that many files takes seconds.
     """
     from lm_eval.tasks import TaskManager
 
@@ -75,18 +75,18 @@ def _known_tasks() -> Any:
 
 @cache
 def _scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder that lasts as long as the process, because task YAML is read when its task is loaded."""
+    """Return a folder that lasts as long as the process, because task YAML is read only when its task is loaded."""
     return tempfile.TemporaryDirectory()
 
 
 def _add_tasks(manager: Any, more: Any) -> None:
-    """Let a task manager know the tasks of another; its own come before others of the same name."""
+    """Add the tasks of `more` to those of `manager`, which take precedence over others of the same name."""
     for name, entry in more.task_index.items():
         manager.task_index.setdefault(name, entry)
 
 
 def task_manager(metadata: Mapping[str, Any], folder: Path) -> Any:
-    """lm-eval's task manager with one more folder, whose tasks come before others of the same name."""
+    """Return lm-eval's task manager with one more folder, whose tasks take precedence over others of the same name."""
     from lm_eval.tasks import TaskManager
 
     manager = TaskManager(include_path=str(folder), include_defaults=False, metadata=dict(metadata))
@@ -113,14 +113,14 @@ def evaluate(
     Args:
         model: lm-eval model type ("hf", …).
         model_args: lm-eval model arguments.
-        tasks: task or group names; a suite's name means that suite, also where lm-eval has a task of that name.
-        attacks: put every task under each of these; empty means the tasks' own.
-        suite: whose text the attacks of lm-eval's own tasks use.
+        tasks: task or group names; a suite's name means that suite, even if lm-eval has a task of that name.
+        attacks: specs of attacks to put every task under; if empty, the tasks keep their own.
+        suite: suite whose text the attacks on lm-eval's own tasks use.
         out: folder for `results_*.json` and `samples_*.jsonl`.
-        batch_size: as lm-eval's.
-        device: as lm-eval's.
-        limit: as lm-eval's; such results cannot become a record.
-        apply_chat_template: as lm-eval's.
+        batch_size: as in lm-eval.
+        device: as in lm-eval.
+        limit: as in lm-eval; results with a limit cannot become a record.
+        apply_chat_template: as in lm-eval.
         metadata: as lm-eval's `--metadata`.
 
     Returns:
@@ -173,7 +173,7 @@ def evaluate(
 
 
 def _refuse_unknown(dtype: object, device: str | None) -> None:
-    """Say in one sentence what torch would say in a traceback, before anything is loaded."""
+    """Refuse an unknown dtype or device in one sentence, before anything is loaded."""
     import torch
 
     if dtype not in (None, "auto") and not isinstance(getattr(torch, str(dtype), dtype), torch.dtype):
@@ -183,7 +183,7 @@ def _refuse_unknown(dtype: object, device: str | None) -> None:
     except RuntimeError as error:
         raise ConfigError(f"device {device!r} is unknown: give cpu, cuda, cuda:1, … or mps") from error
     if kind == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device {device!r} is not here: torch sees no CUDA device; give cpu, or see `rub doctor`")
+        raise ConfigError(f"device {device!r} is unavailable: torch has no CUDA device; give cpu, or see `rub doctor`")
 
 
 def _refuse_unwritable(out: Path) -> None:

@@ -1,4 +1,4 @@
-"""The most memory in use during an attack, everything that was already there (weights, snapshot) included."""
+"""Peak memory during an attack, including everything already in memory (weights, snapshot)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _PROCESS = Path("/proc/self")
 
 
 class PeakMemory:
-    """Peak since construction, without what happened between a reading and the `resume` that followed it.
+    """Peak memory since construction, excluding the time from each `read` to the `resume` that follows it.
 
-    On CUDA it is the allocator's peak, summed over the devices that hold the model; on the CPU the largest resident
-    set of the process, which only Linux can measure anew.
+    On CUDA this is the allocator's peak, summed over the devices that hold the model; on the CPU it is the largest
+    resident set of the process, which only Linux can reset.
 
     Args:
         model: the model under attack, already on its devices.
@@ -28,14 +28,14 @@ class PeakMemory:
         self.resume()
 
     def resume(self) -> None:
-        """Go on measuring: the peak before counts, what happened since it was read does not."""
+        """Continue measuring: earlier peaks count, except those since the last `read`."""
         for device in self._devices:
             torch.cuda.reset_peak_memory_stats(device)
         if not self._devices and not _reset_resident():
             self._highest = None
 
     def read(self) -> int | None:
-        """Bytes, or None where the system cannot tell."""
+        """Return the peak in bytes, or None if the system cannot measure it."""
         if self._highest is not None:
             allocated = [torch.cuda.max_memory_allocated(device) for device in self._devices]
             now = sum(allocated) if allocated else _resident()
@@ -44,7 +44,7 @@ class PeakMemory:
 
 
 def _reset_resident() -> bool:
-    """Set the largest resident set to the present one; False where the system offers no way."""
+    """Reset the largest resident set to the current one; return False if the system offers no way."""
     try:
         (_PROCESS / "clear_refs").write_text("5")
     except OSError:
@@ -53,7 +53,7 @@ def _reset_resident() -> bool:
 
 
 def _resident() -> int:
-    """Bytes of the largest resident set since it was reset."""
+    """Return the largest resident set since the last reset, in bytes."""
     found = re.search(r"VmHWM:\s+(\d+) kB", (_PROCESS / "status").read_text())
     assert found is not None, "Linux names VmHWM in /proc/self/status"
     return int(found[1]) * 1024

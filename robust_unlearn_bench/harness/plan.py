@@ -1,4 +1,4 @@
-"""One attack on one suite's data: what the requests of a task are tagged with, and what the attack reported."""
+"""One attack on one suite's data: the tag of a task's requests, and the report of the attack."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["Plan", "plan_attack"]
 
 @dataclass(slots=True)
 class Plan:
-    """An attack spec, the suite whose data it uses, and its report once carried out.
+    """An attack spec, the suite whose data it uses, and the report once the attack has been carried out.
 
     Attributes:
         spec: the resolved attack.
-        suite: whose forget and retain text it uses, or None.
+        suite: suite whose forget and retain text the attack uses, or None.
         data_dir: local mirror of the suite's data, or None for the default.
-        snapshot: where the weights are kept meanwhile.
-        report: filled by the session: diagnostics, data hashes, seconds, model fingerprint.
+        snapshot: place where the original weights are kept during the attack.
+        report: diagnostics, data hashes, seconds and model fingerprint, filled in by the session.
     """
 
     spec: AttackSpec
@@ -36,7 +36,7 @@ class Plan:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Plans with equal keys put the same weights under the same attack."""
+        """Identity of the attack: plans with equal keys put the same weights under the same attack."""
         if self.spec.is_none:
             return ("none",)
         suite = (self.suite.name, self.suite.version, self.data_dir or "") if self.suite else ()
@@ -44,7 +44,7 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """The attack as a user reads it: `relearn50`, or with a digest where parameters are not the suite's own."""
+        """Name for display: `relearn50`, followed by a digest if parameters differ from the suite's own."""
         if self.spec == parse(self.spec.label, self._defaults):
             return self.spec.label
         return f"{self.spec.label}@{self.spec.digest}"
@@ -55,39 +55,39 @@ class Plan:
 
     @property
     def remedies(self) -> str:
-        """The two cheapest ways to make the attack need less memory, in words."""
+        """Advice on the two cheapest ways to reduce the attack's memory."""
         if self.spec.trains:
             return (
-                "train one sequence at a time, with activations computed twice "
+                "train one sequence at a time, with activations recomputed "
                 "(parameters micro_batch=1,gradient_checkpointing=true), or with 8-bit states (optimizer=adam8bit)"
             )
         return "load the weights in bf16 (dtype=bfloat16), or keep the snapshot on disk (RUB_SNAPSHOT=disk)"
 
     def corpora(self) -> Corpora | None:
-        """Forget and retain text of the suite, or None without a suite."""
+        """Return the forget and retain text of the suite, or None without a suite."""
         return self.suite.corpora(self.suite.source(self.data_dir)) if self.suite else None
 
     def context(self, tokenizer: Any, window: int, progress: Callable[[int, int, str], None]) -> AttackContext:
-        """What the attack may use besides the model."""
+        """Return everything that the attack may use besides the model."""
         from ..suites.general import general_corpus
 
         return AttackContext(tokenizer, window, self.corpora(), general_corpus(), progress)
 
     def scored(self, leaf: Leaf, docs: Sequence[dict[str, Any]]) -> Callable[[Mapping[str, Any]], bool]:
-        """Which documents of a leaf say anything under this attack: all, unless it trains on half of the forget text.
+        """Choose the documents of a leaf that are scored: all, unless the attack trains on half of the forget text.
 
-        Then they are those about the other half, and the text that no model has seen; how many they are is entered in
-        the report. Leaves that measure utility stay whole.
+        In that case only documents about the other half and text that no model has seen are scored, and the numbers
+        of documents are entered in the report. Leaves that measure utility are always scored in full.
 
         Args:
-            leaf: of the suite.
-            docs: its documents.
+            leaf: leaf of the suite.
+            docs: documents of the leaf.
 
         Returns:
-            Whether a document is scored.
+            Function that returns whether a document is scored.
 
         Raises:
-            DataError: none of them can be traced to the half that is held out.
+            DataError: no document can be traced to the held-out half.
         """
         steps = [step for step in self.spec.steps if step.splits]
         corpora = self.corpora() if steps and all(metric.role != "utility" for metric in leaf.metrics) else None
@@ -116,10 +116,10 @@ class Plan:
 def plan_attack(
     attack: str | Mapping[str, Any], suite: str | None, data_dir: str | None = None, snapshot: str = "cpu"
 ) -> Plan:
-    """Read an attack as a task YAML writes it, with the suite's own default parameters.
+    """Plan an attack as written in a task YAML, with the suite's own default parameters.
 
     Raises:
-        UnknownNameError: no such suite, attack, parameter or place for a snapshot.
+        UnknownNameError: there is no such suite, attack, parameter or place for a snapshot.
         ConfigError: the attack cannot be read.
     """
     chosen = SUITES[suite] if suite else None

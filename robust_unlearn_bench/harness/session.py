@@ -1,8 +1,9 @@
-"""Attack, ask, restore: every request of every selected task, one attack at a time.
+"""Attack, answer, restore: every request of every selected task, one attack at a time.
 
-For each attack (and each suite whose data it uses): look for all answers in the cache; else apply the attack to the
-weights, ask everything that is tagged with it, and copy the snapshot back. Attacks on one trajectory (`relearn_const25`,
-`…50`) are stations of one run. A failing attack is reported after the others have run and their answers are kept.
+For each attack (and each suite whose data it uses), all answers are taken from the cache if it has them. Otherwise the
+attack is applied to the weights, every request tagged with it is answered, and the snapshot is copied back. Attacks on
+one trajectory (`relearn_const25`, `…50`) are stations of one run. A failing attack is reported after the others have
+run and their answers are cached.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ T = TypeVar("T")
 
 
 class Tag(NamedTuple):
-    """What a request of an attacked task carries: its attack, and what kind of request it is once attacked."""
+    """Tag of an attacked task's request: its attack, and the kind of request to answer once the model is attacked."""
 
     plan: Plan
     kind: str
@@ -46,10 +47,10 @@ class _Failure(NamedTuple):
 
 
 class AttackSession:
-    """All attacks on one model.
+    """Session that carries out all attacks on one model.
 
     Args:
-        lm: an lm-eval model.
+        lm: lm-eval model.
 
     Raises:
         AttackError: from `run`, after every other attack has been carried out and its answers cached.
@@ -103,7 +104,7 @@ class AttackSession:
     def _trajectories(
         self, groups: dict[tuple[str, ...], list[int]], instances: Sequence[Any]
     ) -> list[list[tuple[str, ...]]]:
-        """Keys that one application serves, the unattacked model first."""
+        """Group the keys that one run serves, the unattacked model first."""
         runs: dict[Any, list[tuple[str, ...]]] = {}
         for key in sorted(groups, key=lambda key: key != ("none",)):
             plan = instances[groups[key][0]].rub.plan
@@ -140,16 +141,16 @@ class AttackSession:
             snapshot.restore(model)
 
     def _ran_out_of_memory(self, name: str, remedies: str) -> None:
-        """Note the failure; whatever the caller still holds is dropped when it returns."""
+        """Record the failure and free cached GPU memory; what the caller still holds is freed when it returns."""
         import torch
 
-        log.error("attack %s ran out of memory; the weights are restored and the other attacks go on", name)
+        log.error("attack %s ran out of memory; the weights are restored and the other attacks continue", name)
         self._failures.append(_Failure(name, AttackError(f"attack {name} ran out of memory: {remedies}")))
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
     def _apply(self, plan: Plan, model: Any, bar: Any) -> dict[str, Any]:
-        """All steps of a spec, one after the other."""
+        """Apply all steps of a spec in order, and return the report."""
         context = plan.context(self.lm.tokenizer, int(self.lm.max_length), _progress(bar, plan.name))
         memory = PeakMemory(model)
         started = time.perf_counter()
@@ -163,7 +164,7 @@ class AttackSession:
     def _stages(
         self, keys: list[tuple[str, ...]], plans: list[Plan], model: Any, bar: Any
     ) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-        """Stations of one trajectory, in order of their step count."""
+        """Yield the stations of one trajectory, in order of their step counts."""
         step: Any = plans[0].spec.steps[0]
         context = plans[0].context(self.lm.tokenizer, int(self.lm.max_length), _progress(bar, step.name))
         field = label_of(step.name).field
@@ -221,7 +222,7 @@ class AttackSession:
     # --- requests --------------------------------------------------------------------------------------------------
 
     def _asked(self, instances: Sequence[Any], bar: Any) -> list[Any] | None:
-        """The answers, or None where memory did not suffice for them."""
+        """Return the answers, or None if memory ran out."""
         try:
             return self._ask(instances, bar)
         except (RuntimeError, MemoryError) as error:
@@ -232,7 +233,7 @@ class AttackSession:
         return None
 
     def _ask(self, instances: Sequence[Any], bar: Any) -> list[Any]:
-        """Our own kinds in our own batches, lm-eval's kinds by lm-eval itself."""
+        """Answer our own kinds of request in our own batches, and lm-eval's kinds with lm-eval itself."""
         answers: list[Any] = [None] * len(instances)
         kinds: dict[str, list[int]] = {}
         for i, instance in enumerate(instances):
@@ -257,7 +258,7 @@ class AttackSession:
         return answers
 
     def _identify(self) -> str | None:
-        """Fingerprint of the weights before any attack, or None where they are not in this process."""
+        """Return the fingerprint of the weights before any attack, or None if they are not in this process."""
         import torch
 
         model = getattr(self.lm, "model", None)
@@ -270,7 +271,7 @@ class AttackSession:
         return found
 
     def _report(self, instances: Sequence[Any], report: dict[str, Any]) -> None:
-        """Hand the report, the model's identity and the data hashes to every plan that shares this attack."""
+        """Pass the report, the model's identity and the data hashes to every plan that shares this attack."""
         model = getattr(self.lm, "model", None)
         identity = {
             "fingerprint": self._fingerprint,
@@ -291,7 +292,7 @@ def _progress(bar: Any, name: str) -> Any:
 
 
 def _from_all_ranks(lm: Any, value: T) -> list[T]:
-    """The value of every rank; of this one alone where there is only one."""
+    """Return the values of all ranks."""
     if lm.world_size == 1:
         return [value]
     import torch.distributed as dist
@@ -315,8 +316,8 @@ def _detached_cache_hook(lm: Any) -> Iterator[None]:
 
 
 def _merge_adapter(lm: Any) -> None:
-    """Fold a PEFT adapter (`peft=DIR`) into the weights, so that attacks meet the weights that are deployed."""
+    """Merge a PEFT adapter (`peft=DIR`) into the weights, so that attacks act on the weights as deployed."""
     model = getattr(lm, "model", None)
     if hasattr(model, "merge_and_unload") and hasattr(model, "peft_config"):
         log.info("merging the PEFT adapter into the model before it is attacked")
-        lm._model = model.merge_and_unload()  # type: ignore[union-attr]  # hasattr told it apart
+        lm._model = model.merge_and_unload()  # type: ignore[union-attr]  # narrowed by hasattr

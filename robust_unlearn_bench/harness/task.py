@@ -1,10 +1,10 @@
-"""What the `class:` of a task YAML points at.
+"""Task classes for the `class:` key of a task YAML.
 
-`AttackedTask` is any lm-eval task whose requests are asked of the attacked model; `LeafTask` is one whose documents,
-requests and scores come from a `Leaf` of one of our suites. Keys beyond lm-eval's own:
+`AttackedTask` is any lm-eval task whose requests are answered by the attacked model; `LeafTask` is one whose documents,
+requests and scores come from a `Leaf` of one of our suites. Keys in addition to lm-eval's own:
 
-    attack: gptq4        what is done to the weights first (default: none); a group hands it to its children
-    suite: muse_books    whose forget and retain text the attack uses
+    attack: gptq4        attack on the weights (default: none); a group passes it to its children
+    suite: muse_books    suite whose forget and retain text the attack uses
     leaf: verbmem        LeafTask only
 """
 
@@ -38,7 +38,7 @@ REQUEST = "rub_attacked"
 
 
 def _answer_attacked(lm: Any, instances: Sequence[Any]) -> list[Any]:
-    """The one method added to lm-eval's `LM`: answers the attacked requests of all selected tasks together."""
+    """Answer the attacked requests of all selected tasks together; the one method added to lm-eval's `LM`."""
     return AttackSession(lm).run(instances)
 
 
@@ -49,7 +49,7 @@ class AttackedTask(ConfigurableTask):  # type: ignore[misc]  # lm-eval is untype
     """An lm-eval task under an attack.
 
     Args:
-        config: the task's YAML with overrides; may hold `attack` and `suite`.
+        config: content of the task's YAML with overrides, which may contain `attack` and `suite`.
 
     Raises:
         ConfigError: the attack, suite or leaf cannot be read.
@@ -67,29 +67,31 @@ class AttackedTask(ConfigurableTask):  # type: ignore[misc]  # lm-eval is untype
         super().__init__(config=config)
 
     def _prepare(self, own: dict[str, Any], config: dict[str, Any]) -> None:
-        """Hook for subclasses, before lm-eval's own constructor."""
+        """Prepare the configuration; a hook for subclasses, called before lm-eval's own constructor."""
         if "leaf" in own:
             raise ConfigError(f"task {self._base_name} has a 'leaf' key: its class must be harness.task.LeafTask")
 
     @property
     def task_name(self) -> str:
-        """`muse_books_verbmem`, or `muse_books_verbmem__gptq4` under an attack."""
+        """Name of the task: `muse_books_verbmem`, or `muse_books_verbmem__gptq4` under an attack."""
         return self._base_name if self.plan.spec.is_none else f"{self._base_name}__{self.plan.name}"
 
     def build_all_requests(
         self, *, limit: int | None = None, samples: list[int] | None = None, world_size: int = 1, **kwargs: Any
     ) -> None:
-        """Build lm-eval's requests, then tag them; after its request cache, which knows nothing of attacks.
+        """Build lm-eval's requests, then tag each with its attack.
+
+        Tagging comes after lm-eval's request cache, which knows nothing of attacks.
 
         Args:
-            limit: as lm-eval's.
-            samples: as lm-eval's.
+            limit: as in lm-eval.
+            samples: as in lm-eval.
             world_size: number of processes that share the documents.
             **kwargs: lm-eval's other arguments, `rank` among them.
 
         Raises:
-            ConfigError: fewer documents than processes; on every rank, because the others would wait without end for
-                one that has nothing to ask.
+            ConfigError: there are fewer documents than processes; raised on every rank, because the others would wait
+                forever for a rank without requests.
         """
         share = {"limit": limit, "samples": samples, "world_size": world_size}
         if world_size > 1:
@@ -108,7 +110,7 @@ class AttackedTask(ConfigurableTask):  # type: ignore[misc]  # lm-eval is untype
         return str(instance.request_type)
 
     def dump_config(self) -> dict[str, Any]:
-        """lm-eval's config with our report in `metadata.robust_unlearn_bench`."""
+        """Return lm-eval's config with our report in `metadata.robust_unlearn_bench`."""
         config: dict[str, Any] = super().dump_config()
         config["metadata"] = {**(config.get("metadata") or {}), "robust_unlearn_bench": self._describe()}
         return config
@@ -128,7 +130,7 @@ class AttackedTask(ConfigurableTask):  # type: ignore[misc]  # lm-eval is untype
 
 
 class LeafTask(AttackedTask):
-    """A leaf of one of our suites."""
+    """An lm-eval task for a leaf of one of our suites."""
 
     def _prepare(self, own: dict[str, Any], config: dict[str, Any]) -> None:
         suite = self.plan.suite
@@ -160,7 +162,7 @@ class LeafTask(AttackedTask):
     def build_all_requests(
         self, *, limit: int | None = None, samples: list[int] | None = None, world_size: int = 1, **kwargs: Any
     ) -> None:
-        """Build the requests, and note the clusters of all documents in the order in which lm-eval joins the ranks."""
+        """Build the requests, and record all documents' clusters in the order in which lm-eval joins the ranks."""
         super().build_all_requests(limit=limit, samples=samples, world_size=world_size, **kwargs)
         shares = [
             self.doc_iterator(rank=rank, limit=limit, samples=samples, world_size=world_size)
@@ -177,15 +179,15 @@ class LeafTask(AttackedTask):
         self.dataset = {self.config.test_split: Dataset.from_list(docs)}
 
     def doc_to_text(self, doc: dict[str, Any], doc_to_text: Any = None) -> str:
-        """The prompt of the first request."""
+        """Return the prompt of the first request."""
         return self.leaf.requests(doc)[0].prompt
 
     def doc_to_target(self, doc: dict[str, Any], doc_to_target: Any = None) -> str:
-        """The reference answer."""
+        """Return the reference answer."""
         return self.leaf.target(doc)
 
     def fewshot_context(self, doc: dict[str, Any], *args: Any, **kwargs: Any) -> str:
-        """The prompt as the protocol fixes it; lm-eval adds nothing."""
+        """Return the prompt that the protocol fixes, without few-shot examples of lm-eval."""
         return self.doc_to_text(doc)
 
     def construct_requests(
@@ -198,7 +200,7 @@ class LeafTask(AttackedTask):
         chat_template: Callable[..., str] | None = None,
         **kwargs: Any,
     ) -> list[Any]:
-        """One instance a request of the leaf, its kind as request type until `build_all_requests` tags it."""
+        """Return one instance per request of the leaf, typed by its kind until `build_all_requests` tags it."""
         instances = []
         for idx, request in enumerate(self.leaf.requests(doc)):
             options = dict(request.options)
@@ -214,7 +216,7 @@ class LeafTask(AttackedTask):
         return instances
 
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
-        """Per-document values of every metric."""
+        """Return the value of every metric for one document."""
         if "bypass" in self._metric_fn_list:  # --predict_only
             return {"bypass": None}
         if self.plan.spec.is_none:
@@ -235,11 +237,11 @@ class LeafTask(AttackedTask):
 
 
 class Aggregation:
-    """Per-document values → the number and its standard error, leaving out unscored documents (None).
+    """Aggregation of per-document values to a number and its standard error, without unscored documents (None).
 
     Args:
-        metric: what is aggregated.
-        clusters: the cluster of each document, in the order of the values.
+        metric: metric to aggregate.
+        clusters: cluster of each document, in the order of the values.
     """
 
     def __init__(self, metric: Metric, clusters: Sequence[str]) -> None:
@@ -247,11 +249,11 @@ class Aggregation:
         self.clusters = clusters
 
     def __call__(self, values: Sequence[Any]) -> float:
-        """The metric over all documents."""
+        """Compute the metric over all documents."""
         return self.metric.aggregate([value for value in values if value is not None])
 
     def stderr(self, values: Sequence[Any]) -> float | str:
-        """Standard error over clusters of documents, or lm-eval's "N/A"."""
+        """Compute the standard error over clusters of documents, or return lm-eval's "N/A"."""
         kept = [(value, own) for value, own in zip(values, self.clusters, strict=True) if value is not None]
         if self.metric.stderr is None or len(kept) < 2:
             return "N/A"
@@ -261,7 +263,7 @@ class Aggregation:
 
 
 def _add_own_stderr() -> None:
-    """Let lm-eval print the standard error that one of our aggregations brings along.
+    """Make lm-eval print the standard errors of our aggregations.
 
     lm-eval knows standard errors only for its own aggregation functions and offers no way to register one.
     """
@@ -281,13 +283,13 @@ _add_own_stderr()
 
 
 class _MixedDirections(logging.Filter):
-    """Drops lm-eval's warning, one a group and metric, that a group of ours mixes directions.
+    """Filter for lm-eval's warning, one per group and metric, that one of our groups mixes directions.
 
-    It is meant to: knowledge of the forget text should go, knowledge of the retain text should stay.
+    The groups are meant to: knowledge of the forget text should go, knowledge of the retain text should stay.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to keep a record."""
+        """Return whether to keep a record."""
         found = re.search(r"in group (\S+) are not consistent", record.getMessage())
         return not (found and found[1].partition("_")[0] in {name.partition("_")[0] for name in SUITES})
 

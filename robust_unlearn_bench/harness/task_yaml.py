@@ -1,9 +1,9 @@
-"""The task YAML, written from the suites by `make generated`: one file a leaf, one a group.
+"""The task YAML, written from the suites by `make generated`: one file per leaf and one per group.
 
 <suite>               all leaves, unattacked (wmdp_*: `<suite>__none`, because lm-eval has tasks called `<suite>`)
-<suite>__<attack>     all leaves under one attack: lm-eval hands the group's `attack` key to its children
+<suite>__<attack>     all leaves under one attack: lm-eval passes the group's `attack` key to its children
 <suite>_robust        the standard attacks, unattacked first
-<suite>_curve         relearning, looked at as it goes
+<suite>_curve         relearning, evaluated along the way
 nano_robust           the robust groups of all nano suites
 muse_news_scal, …     the unattacked groups of all suites of a series
 utility…              three of lm-eval's own tasks, put under our attacks
@@ -24,14 +24,14 @@ NOTE = "# Generated from the suites; edit those.\n"
 CLASSES = "!function robust_unlearn_bench.harness.task."
 
 UTILITY = ("truthfulqa_mc2", "hellaswag", "arc_challenge")
-"""lm-eval's own tasks whose mean accuracy the founding paper reports as general utility."""
+"""lm-eval's own tasks whose mean accuracy Lang et al. (arXiv 2510.00761) report as general utility."""
 
 
 def task_files(suites: Iterable[str]) -> dict[str, str]:
-    """Task YAML of some suites: path → content.
+    """Return the task YAML of some suites: path → content.
 
     Args:
-        suites: names; suites that come with the package and those of one series also get a group together.
+        suites: names of the suites; embedded suites and those of one series also share a group.
     """
     files: dict[str, str] = {}
     names = list(suites)
@@ -89,7 +89,7 @@ def _group(name: str, members: Sequence[Any], attack: str | None = None, **more:
 
 
 def utility_files() -> dict[str, str]:
-    """Three of lm-eval's own tasks as a group, unattacked and quantised."""
+    """Return the task YAML of three of lm-eval's own tasks as a group, unattacked and quantised."""
     members = [{"task": task, "class": f"{CLASSES}AttackedTask"} for task in UTILITY]
     mean = [{"metric": "acc", "aggregation": "mean", "weight_by_size": False}]
     return {
@@ -116,7 +116,7 @@ def _inline(value: Any) -> str:
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Write files, path below the folder → content; whatever else the folder holds stays."""
+    """Write files, given as path below the folder → content; other files in the folder are left alone."""
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")

@@ -5,18 +5,18 @@
     token_scores   text, eos=False, stats=False                {"logprobs", "greedy", "truncated"[, "mean", "std"]}
     token_cut      tokens                                      {"text"}
 
-Text becomes tokens by `training.encoding.tokenise`, as in training: BOS first where the tokenizer puts it there itself.
+Text is tokenised by `training.encoding.tokenise`, as in training: BOS comes first if the tokenizer itself adds it.
 
-`generate` decodes greedily. Prompts are cut on the left to leave room for the new tokens; "truncated" counts what was
-cut. The text is decoded without special tokens, is not stripped, and ends before the first `until` string.
+`generate` decodes greedily. Prompts are cut on the left to leave room for the new tokens; "truncated" is the number of
+tokens cut. The text is decoded without special tokens, is not stripped, and ends before the first `until` string.
 
-`token_scores` gives the natural log-probability of every token of `text` after `prompt`, from a log-softmax in fp32,
-and whether it is the most likely token. With an empty prompt these are all tokens after BOS; where the tokenizer adds
-none, the first token of the text has no prediction, and they are those after it. What exceeds the context is cut: the
-prompt on the left, a text without prompt on the right.
+`token_scores` returns the natural log-probability of every token of `text` after `prompt`, from a log-softmax in fp32,
+and whether it is the most likely token. With an empty prompt, every token after BOS is scored; if the tokenizer adds no
+BOS, the first token of the text has no prediction, and every token after it is scored. Whatever exceeds the context is
+cut: the prompt on the left, a text without prompt on the right.
 `stats` adds mean and standard deviation of the log-probability under the model's own distribution (Min-K++).
 
-`token_cut` keeps the first n tokens, BOS included, and decodes them without it.
+`token_cut` keeps the first n tokens, including BOS, and decodes them without BOS.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ KINDS = ("generate", "token_scores", "token_cut")
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request as the harness carries it: kind, prompt, options."""
+    """One request: kind, prompt and options."""
 
     kind: str
     prompt: str
@@ -53,9 +53,9 @@ def answer(lm: Any, asks: Sequence[Ask], progress: Progress = lambda done: None)
     """Answer requests of our own kinds, in their order.
 
     Args:
-        lm: an lm-eval model with its weights in process (`--model hf`).
-        asks: any mixture of kinds.
-        progress: called with the number of requests answered since the last call.
+        lm: lm-eval model with its weights in this process (`--model hf`).
+        asks: requests of any mixture of kinds.
+        progress: callback that receives the number of requests answered since the last call.
 
     Raises:
         ModelError: the model gives no token-level access or is not a causal language model.
@@ -99,7 +99,7 @@ def _prompt_ids(lm: Any, asks: Sequence[Ask]) -> list[list[int]]:
 
 
 def _score(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Requests that come down to the same tokens share a row: MUSE scores a passage as membership and as extraction."""
+    """Score tokens; requests for the same tokens share a row, such as MUSE's membership and extraction of a passage."""
     rows: dict[tuple[int, ...], list[_Scored]] = {}
     texts = tokenise([(ask.prompt, str(ask.options["text"])) for ask in asks], lm.tokenizer)
     for i, (ask, tokens) in enumerate(zip(asks, texts, strict=True)):
@@ -113,7 +113,7 @@ def _score(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tuple[i
 
 
 def _fit(lm: Any, ask: Ask, tokens: Tokens) -> tuple[list[int], int, int]:
-    """Token ids within the model's context, how many of the last are scored, how many were cut."""
+    """Return the token ids that fit the context, the number of last ones that are scored, and the number cut."""
     limit = int(lm.max_length)
     completion = [*tokens.completion, *([lm.eot_token_id] if ask.options.get("eos") else [])]
     ids = [*tokens.context, *completion]
@@ -122,7 +122,7 @@ def _fit(lm: Any, ask: Ask, tokens: Tokens) -> tuple[list[int], int, int]:
 
 
 class _Scored(NamedTuple):
-    """Which request a row answers, how many of its last tokens count, how many were cut, and whether stats are due."""
+    """A request that a row answers: index, number of last tokens scored, number of tokens cut, and a flag for stats."""
 
     request: int
     scored: int
@@ -134,7 +134,7 @@ _Row = tuple[tuple[int, ...], list[_Scored]]
 
 
 def _score_batch(lm: Any) -> Callable[[Sequence[_Row]], list[tuple[int, dict[str, Any]]]]:
-    """Forward right-padded rows once; causal attention hides the padding from what precedes it, without a mask."""
+    """Return a function that scores right-padded rows; causal attention needs no mask to hide the padding."""
 
     def step(rows: Sequence[_Row]) -> list[tuple[int, dict[str, Any]]]:
         width = max(len(ids) for ids, _ in rows)
@@ -149,7 +149,7 @@ def _score_batch(lm: Any) -> Callable[[Sequence[_Row]], list[tuple[int, dict[str
 
 
 def _read(logits: torch.Tensor, ids: Sequence[int], ask: _Scored) -> dict[str, Any]:
-    """What one request wants to know of its row; logits [width, V]."""
+    """Compute the answer to one request from its row; logits [width, V]."""
     logp = torch.log_softmax(logits[len(ids) - 1 - ask.scored : len(ids) - 1].float(), dim=-1)  # [scored, V]
     targets = torch.tensor(ids[len(ids) - ask.scored :], device=logp.device)
     own = logp.gather(1, targets[:, None])[:, 0] if ask.scored else logp.new_zeros(0)
@@ -169,11 +169,11 @@ def _read(logits: torch.Tensor, ids: Sequence[int], ask: _Scored) -> dict[str, A
 # --- generation ----------------------------------------------------------------------------------------------------
 
 SHARED = 64
-"""Prompts that begin with as many equal tokens (a few-shot context) share the forward pass over that beginning."""
+"""Smallest number of leading tokens (of a few-shot context) for which prompts share the forward pass over them."""
 
 
 class _Prompt(NamedTuple):
-    """Which request, its token ids, how many were cut."""
+    """A prompt: index of its request, token ids, and number of tokens cut."""
 
     request: int
     ids: list[int]
@@ -187,7 +187,7 @@ def _generate(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tupl
         room = int(lm.max_length) - new
         if room <= 0:
             raise ModelError(
-                f"{new} new tokens are asked for, and the model's context holds {lm.max_length}: "
+                f"{new} new tokens are requested, but the model's context holds {lm.max_length}: "
                 "use a model with a longer context"
             )
         prompt = _Prompt(i, ids[-room:], max(len(ids) - room, 0))
@@ -201,7 +201,7 @@ def _generate(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tupl
 
 
 def _by_beginning(prompts: Sequence[_Prompt]) -> list[list[_Prompt]]:
-    """Prompts with a common beginning together, all others together."""
+    """Group the prompts with a common beginning, and put all others into one group."""
     groups: dict[tuple[int, ...], list[_Prompt]] = {}
     for prompt in prompts:
         groups.setdefault(tuple(prompt.ids[:SHARED]), []).append(prompt)
@@ -213,7 +213,7 @@ def _by_beginning(prompts: Sequence[_Prompt]) -> list[list[_Prompt]]:
 def _generate_batch(
     lm: Any, new: int, until: tuple[str, ...]
 ) -> Callable[[Sequence[_Prompt]], list[tuple[int, dict[str, Any]]]]:
-    """Greedy decoding, padded on the left; rows that have met a stop string no longer hold up the batch."""
+    """Return a function that decodes left-padded prompts greedily until each row meets a stop string or its limit."""
     stop = {"stop_strings": list(until), "tokenizer": lm.tokenizer} if until else {}
 
     def step(rows: Sequence[_Prompt]) -> list[tuple[int, dict[str, Any]]]:
@@ -221,7 +221,7 @@ def _generate_batch(
         n, width = len(beginning), max(len(row.ids) for row in rows)
         inputs = torch.full((len(rows), width), int(lm.tokenizer.pad_token_id or 0), dtype=torch.long)
         mask = torch.zeros_like(inputs)
-        for r, row in enumerate(rows):  # what is shared, padding, what is not shared
+        for r, row in enumerate(rows):  # shared beginning, padding, rest
             for part, columns in ((row.ids[:n], slice(0, n)), (row.ids[n:], slice(width - len(row.ids) + n, width))):
                 inputs[r, columns] = torch.tensor(part, dtype=torch.long)
                 mask[r, columns] = 1
@@ -252,10 +252,10 @@ def _generate_batch(
 
 
 def _encode_beginning(lm: Any, rows: Sequence[_Prompt]) -> tuple[list[int], Any]:
-    """The tokens that all rows begin with, and their keys and values for each row; nothing where that does not pay.
+    """Return the tokens that all rows begin with and their keys and values for each row, or neither if not worthwhile.
 
-    Only where each token attends to all before it: a window or a recurrent state would count the padding that stands
-    between the common beginning and the rest.
+    The beginning is shared only if each token attends to all tokens before it: a sliding window or a recurrent state
+    would count the padding between the common beginning and the rest.
     """
     from transformers import DynamicCache
 
@@ -276,13 +276,13 @@ def _encode_beginning(lm: Any, rows: Sequence[_Prompt]) -> tuple[list[int], Any]
 
 
 def _common(rows: Sequence[list[int]]) -> list[int]:
-    """The tokens that all rows begin with."""
+    """Return the tokens that all rows begin with."""
     first, last = min(rows), max(rows)
     return first[: next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]
 
 
 def _before(text: str, until: Iterable[str]) -> str:
-    """The text before the first occurrence of any stop string."""
+    """Return the text before the first occurrence of any stop string."""
     ends = [found for mark in until if (found := text.find(mark)) >= 0]
     return text[: min(ends)] if ends else text
 
@@ -293,7 +293,7 @@ def _before(text: str, until: Iterable[str]) -> str:
 def _batches(rows: Sequence[T], lengths: Sequence[int], lm: Any) -> Iterator[list[T]]:
     """Cut rows into batches, the longest first.
 
-    A `--batch_size` above 1 is the number of rows. 1 (lm-eval's default, which cannot be told from a choice) and
+    A `--batch_size` above 1 is the number of rows. 1 (lm-eval's default, indistinguishable from an explicit 1) and
     "auto" mean as many rows as fit $RUB_BATCH_TOKENS padded tokens, 8,192 by default.
     """
     size = getattr(lm, "batch_size", 1)
@@ -315,13 +315,13 @@ def _batches(rows: Sequence[T], lengths: Sequence[int], lm: Any) -> Iterator[lis
 def _with_oom_halving(
     step: Callable[[Sequence[T]], list[tuple[int, dict[str, Any]]]], rows: Sequence[T]
 ) -> list[tuple[int, dict[str, Any]]]:
-    """Run a batch; when memory does not suffice for it, run its halves."""
+    """Run a batch, or its halves if memory runs out."""
     try:
         return step(rows)
     except (RuntimeError, MemoryError) as error:
         if len(rows) == 1 or not out_of_memory(error):
             raise
-    # Only here, outside `except`, is the traceback gone that held the tensors of the failed batch.
+    # Outside `except`, the traceback is gone, and with it the references to the failed batch's tensors.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     half = len(rows) // 2

@@ -1,9 +1,10 @@
-"""The cluster bootstrap, all replicates at once: behind printed standard errors and behind the leaderboard's intervals.
+"""Cluster bootstrap over all replicates at once, for printed standard errors and the leaderboard's intervals.
 
-Documents of one cluster (questions about one author, a passage) are not independent, so whole clusters are drawn.
-A replicate is written as how often each cluster was drawn, so that a statistic of weighted documents gives every
-replicate in one matrix product. Strata keep their size where sides are compared (forget and holdout). The draws depend
-on the names of clusters and strata and on the seed alone, not on the order of the documents.
+Documents of one cluster (such as the questions about one author) are not independent, so whole clusters are drawn.
+A replicate is stored as the number of times each cluster was drawn, so that a statistic of weighted documents is
+computed for all replicates in one matrix product. When two sides are compared (forget and holdout), each is a stratum
+that keeps its size. The draws depend only on the names of clusters and strata and on the seed, not on the order of the
+documents.
 """
 
 from __future__ import annotations
@@ -27,25 +28,25 @@ __all__ = [
 ]
 
 REPLICATES = 1000
-"""Behind a printed standard error, which is then known to 2 %."""
+"""Number of replicates behind a printed standard error, which makes it accurate to 2 %."""
 
 Floats = NDArray[np.float64]
 
 
 def cluster_draws(clusters: Sequence[str], strata: Sequence[str], replicates: int, seed: int) -> Floats:
-    """How often each cluster is drawn in each replicate: C − 1 of C with replacement, stratum by stratum.
+    """Count how often each cluster is drawn in each replicate: C − 1 of C with replacement, stratum by stratum.
 
     Args:
-        clusters: names, each once, [C].
-        strata: the stratum of each cluster, [C].
+        clusters: names of the clusters, each once, [C].
+        strata: stratum of each cluster, [C].
         replicates: number of replicates B.
-        seed: of the private random generator.
+        seed: seed of the private random generator.
 
     Returns:
         Counts, [B, C], read-only.
 
     Source: Rao and Wu, 1988, "Resampling inference with complex survey data": drawing C − 1 makes the variance of a
-        mean unbiased; drawing C makes intervals of 20 clusters 2.5 % too narrow.
+        mean unbiased, whereas drawing C makes intervals from 20 clusters 2.5 % too narrow.
     """
     return _draws(tuple(clusters), tuple(strata), replicates, seed)
 
@@ -68,13 +69,13 @@ def _draws(clusters: tuple[str, ...], strata: tuple[str, ...], replicates: int, 
 def document_draws(
     clusters: Sequence[str], strata: Sequence[str], *, replicates: int = REPLICATES, seed: int = 0
 ) -> Floats:
-    """How often each document is drawn in each replicate: as often as its cluster.
+    """Count how often each document is drawn in each replicate, which is as often as its cluster.
 
     Args:
-        clusters: the cluster of each document, [n].
-        strata: the stratum of each document, [n]; a cluster with documents in several is in a stratum of its own kind.
+        clusters: cluster of each document, [n].
+        strata: stratum of each document, [n]; clusters that span the same several strata form a stratum of their own.
         replicates: number of replicates B.
-        seed: of the private random generator.
+        seed: seed of the private random generator.
 
     Returns:
         Counts, [B, n].
@@ -88,14 +89,14 @@ def document_draws(
 
 
 def weighted_mean(values: Sequence[float], weights: Floats) -> Floats:
-    """Mean of weighted documents: values [n], weights [B, n] → [B]; NaN where all weights are 0."""
+    """Compute the mean of weighted documents: values [n], weights [B, n] → [B]; NaN where all weights are 0."""
     with np.errstate(invalid="ignore"):
         result: Floats = weights @ np.asarray(values, dtype=float) / weights.sum(axis=1)
     return result
 
 
 def weighted_auc(forget: Sequence[float], holdout: Sequence[float], w_forget: Floats, w_holdout: Floats) -> Floats:
-    """`membership.auc` of weighted documents: scores [n] and [m], weights [B, n] and [B, m] → [B]."""
+    """Compute `membership.auc` of weighted documents: scores [n] and [m], weights [B, n] and [B, m] → [B]."""
     ours, theirs = np.asarray(forget, dtype=float), np.asarray(holdout, dtype=float)
     wins = (theirs < ours[:, None]) + 0.5 * (theirs == ours[:, None])  # [n, m]
     pairs = w_forget.sum(axis=1) * w_holdout.sum(axis=1)
@@ -104,17 +105,17 @@ def weighted_auc(forget: Sequence[float], holdout: Sequence[float], w_forget: Fl
 
 
 def harmonic_means(values: Floats) -> Floats:
-    """Harmonic mean over the last axis, [B, k] → [B]; 0 where a component is 0."""
+    """Compute the harmonic mean over the last axis, [B, k] → [B]; 0 where a component is 0."""
     with np.errstate(divide="ignore"):
         result: Floats = values.shape[1] / (1 / values).sum(axis=1)
     return result
 
 
 def standard_error(replicates: NDArray[Any]) -> float:
-    """Standard deviation over the replicates of a statistic, [B] → scalar.
+    """Compute the standard deviation over the replicates of a statistic, [B] → scalar.
 
-    NaN below two defined replicates, and where they are all alike: for a statistic at its bound (an AUC of 0) the
-    bootstrap knows no error, which is not an error of 0.
+    NaN if fewer than two replicates are defined or if they are all equal: for a statistic at its bound (an AUC of 0)
+    the bootstrap cannot estimate the error, which does not make it 0.
     """
     defined = replicates[np.isfinite(replicates)]
     return float(np.std(defined, ddof=1)) if len(defined) > 1 and np.ptp(defined) > 0 else float("nan")

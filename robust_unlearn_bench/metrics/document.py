@@ -1,4 +1,4 @@
-"""Metrics of one document, by name: any task that gives what a metric reads can report it.
+"""Per-document metrics by name: a task can report every metric whose input it provides.
 
 lm_eval --tasks muse_books_extraction --metadata '{"metrics": ["em", "prob"]}' …
 """
@@ -18,15 +18,15 @@ Given = Literal["output", "tokens", "spread"]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a model made of one document's true text; None where the task did not ask for it.
+    """A model's output and token statistics for one document's true text; None for what the task did not request.
 
     Attributes:
-        reference: the true text.
-        output: the text that the model wrote in its place.
+        reference: true text of the document.
+        output: text that the model wrote in place of the true text.
         logprobs: natural log-probability of each token of the true text, [tokens].
         greedy: whether each of these tokens is the model's most likely one, [tokens].
         mean: expectation of the log-probability under the model's own distribution at each position, [tokens].
-        std: its standard deviation there, [tokens].
+        std: standard deviation of the log-probability under the same distribution, [tokens].
     """
 
     reference: str
@@ -38,31 +38,31 @@ class Reading:
 
     @classmethod
     def scored(cls, reference: str, answer: Mapping[str, Any], output: str | None = None) -> Reading:
-        """The reading of a true text whose tokens were scored.
+        """Build the reading of a true text whose tokens were scored.
 
         Args:
-            reference: the true text.
-            answer: what a `token_scores` request answers, see `harness.token_requests`.
-            output: the text that the model wrote in its place.
+            reference: true text of the document.
+            answer: answer to a `token_scores` request, see `harness.token_requests`.
+            output: text that the model wrote in place of the true text.
         """
         tokens = {key: answer[key] for key in ("logprobs", "greedy", "mean", "std") if key in answer}
         return cls(reference, output, **tokens)
 
     @property
     def gives(self) -> frozenset[Given]:
-        """What a metric can read here: the output; tokens (logprobs, greedy); their spread (mean, std)."""
+        """Kinds of input that are present: "output", "tokens" (logprobs, greedy) and "spread" (mean, std)."""
         present: dict[Given, object] = {"output": self.output, "tokens": self.logprobs, "spread": self.std}
         return frozenset(name for name, value in present.items() if value is not None)
 
 
 DocumentMetric = Callable[[Reading], float | None]
-"""One number about one document, None where it is not defined; a task's value is the mean over its documents."""
+"""Function from a reading to a number, or None where undefined; a task's value is the mean over its documents."""
 
 METRICS: Registry[DocumentMetric] = Registry(
     "metric", "metrics", "robust_unlearn_bench.metrics", requires_facts=("reads", "says")
 )
-"""Metric name → function of a reading. What the decorator says:
+"""Per-document metrics by name. Keyword arguments of the decorator:
 
-    reads     what the function needs: "output", "tokens", or "spread" (and tokens)
-    says      what a larger value means: "more_knowledge" or "less_knowledge" of the text
+    reads     input that the function needs: "output", "tokens", or "spread" (which implies tokens)
+    says      meaning of a larger value: "more_knowledge" or "less_knowledge" of the text
 """

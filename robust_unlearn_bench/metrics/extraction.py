@@ -1,4 +1,4 @@
-"""How much of a text a model reproduces, from one greedy-match flag a token under teacher forcing."""
+"""Memorisation of a text, computed from one greedy-match flag per token under teacher forcing."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = [
 
 
 def extraction_strength(greedy: Sequence[bool]) -> float | None:
-    """1 − k/T, where k is the shortest prefix of the T tokens after which greedy decoding gives all the rest.
+    """1 − k/T, where k is the length of the shortest prefix of the T tokens that greedy decoding completes.
 
-    Greedy decoding from k on reproduces the text exactly when every flag from k on is true, so k follows from the
-    flags of one teacher-forced pass.
+    Greedy decoding reproduces the text from token k on if and only if every flag from k on is true, so k follows from
+    the flags of one teacher-forced pass.
 
     Args:
-        greedy: per token, whether it is the model's most likely one given the true tokens before it.
+        greedy: whether each token is the model's most likely one given the true tokens before it, [T].
 
     Returns:
         A value in [0, 1]: 1 when the prompt alone yields the text, 0 when not even the last token is predicted. None
@@ -34,23 +34,23 @@ def extraction_strength(greedy: Sequence[bool]) -> float | None:
 
 
 def extraction_strength_ou(greedy: Sequence[bool]) -> float | None:
-    """Extraction strength as open-unlearning computes it: never below 1/T, and one-token texts count.
+    """Compute extraction strength as open-unlearning does: it is never below 1/T, and one-token texts count.
 
     Args:
-        greedy: as in `extraction_strength`.
+        greedy: flags as in `extraction_strength`, [T].
 
     Returns:
-        A value in [1/T, 1]; None for no token.
+        A value in [1/T, 1]; None for a text without tokens.
 
     Source: open-unlearning, `src/evals/metrics/memorization.py`, whose search over k ends at T − 1 whether or not the
         last token matches.
-    Departs: no token gives None there 0.
+    Departs: a text without tokens gives None, where open-unlearning gives 0.
     """
     return max(_matching_tail(greedy), 1) / len(greedy) if greedy else None
 
 
 def exact_memorization(greedy: Sequence[bool]) -> float | None:
-    """Fraction of tokens that are the model's most likely one given the true tokens before them; None for no token.
+    """Compute the fraction of tokens that are most likely given the true tokens before them; None without tokens.
 
     Source: Tirumala et al., 2022, "Memorization without overfitting", section 3.
     Departs: none.
@@ -59,7 +59,7 @@ def exact_memorization(greedy: Sequence[bool]) -> float | None:
 
 
 def _matching_tail(greedy: Sequence[bool]) -> int:
-    """Length of the run of matches at the end."""
+    """Return the length of the run of matches at the end."""
     tail = 0
     for match in reversed(greedy):
         if not match:

@@ -1,4 +1,4 @@
-"""Is the unlearned model's distribution of truth ratios that of the retrain model?"""
+"""Forget quality: do the unlearned model's truth ratios have the retrain model's distribution?"""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ __all__ = ["KS", "kolmogorov_smirnov"]
 
 
 class KS(NamedTuple):
-    """Largest distance between two empirical distribution functions, and how probable a larger one is by chance."""
+    """Largest distance between two empirical distribution functions, and the probability of one as large by chance."""
 
     distance: float
     p_value: float
 
 
 def kolmogorov_smirnov(candidate: Sequence[float], reference: Sequence[float]) -> KS:
-    """Two-sided two-sample Kolmogorov–Smirnov test.
+    """Run a two-sided two-sample Kolmogorov–Smirnov test.
 
-    Any increasing transformation of both samples, such as the logarithm, leaves the result as it is.
+    Any increasing transformation of both samples, such as the logarithm, leaves the result unchanged.
 
     Args:
-        candidate: truth ratios of the model in question, [n].
+        candidate: truth ratios of the evaluated model, [n].
         reference: truth ratios of the retrain model, [m].
 
     Returns:
-        distance in [0, 1] and p-value in [0, 1]; both NaN when either sample is empty. TOFU's forget quality is the
+        The distance and the p-value, both in [0, 1], or NaN if either sample is empty. TOFU's forget quality is the
         p-value.
 
     Source: Maini et al., 2024, "TOFU", section 2.2.2; `scipy.stats.ks_2samp` with its defaults.

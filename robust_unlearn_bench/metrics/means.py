@@ -1,4 +1,4 @@
-"""Mean over what was scored."""
+"""Mean over the scored documents."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ T = TypeVar("T")
 
 
 def scored(values: Iterable[T | None]) -> list[T]:
-    """The values that are not None, in order."""
+    """Return the values that are not None, in order."""
     return [value for value in values if value is not None]
 
 
 def mean(values: Sequence[float | None]) -> float:
-    """Arithmetic mean of the scored values; NaN when there is none."""
+    """Compute the arithmetic mean of the scored values; NaN if there are none."""
     kept = scored(values)
     return math.fsum(kept) / len(kept) if kept else math.nan
 
 
 def mean_stderr(values: Sequence[float | None], clusters: Sequence[Hashable]) -> float:
-    """Standard error of `mean` when whole clusters are sampled: √(C/(C − 1)·Σ_c (Σ_{i∈c} (x_i − x̄))²)/n.
+    """Compute the standard error of `mean` if whole clusters are sampled: √(C/(C − 1)·Σ_c (Σ_{i∈c} (x_i − x̄))²)/n.
 
-    What the bootstrap of `bootstrap.py` comes to for a mean, without its noise; where every value is a cluster of its
-    own, it is the sample standard deviation over √n.
+    This closed form is what the bootstrap in `bootstrap.py` estimates for a mean, without resampling noise. If every
+    value is a cluster of its own, it is the sample standard deviation over √n.
 
     Args:
-        values: n of them scored.
-        clusters: the cluster of each value.
+        values: values to average, of which n are scored (not None).
+        clusters: cluster of each value.
 
     Returns:
-        The standard error; NaN below two clusters.
+        The standard error; NaN for fewer than two clusters.
     """
     centre = mean(values)
     sums: dict[Hashable, list[float]] = {}

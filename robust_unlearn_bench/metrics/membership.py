@@ -1,7 +1,7 @@
 """Membership inference: is a passage more familiar to the model than one it has never seen?
 
-Every score is lower for a more familiar text. `auc` puts the forget side where non-members stand: a memorised forget
-set goes to 0, one that looks like unseen text to about ½, and one that has become stranger than unseen text to 1.
+Every score is lower for a more familiar text. `auc` treats the forget side as non-members: it approaches 0 for a
+memorised forget set, about ½ for one that is as familiar as unseen text, and 1 for one that is less familiar.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ __all__ = [
 ]
 
 MIN_K = 0.4
-"""Fraction of a text's tokens, the least likely ones, that Min-K % looks at in MUSE."""
+"""Fraction of a text's tokens, the least likely ones, that Min-K % averages in MUSE."""
 
 _LEAST_STD = 1e-6
 
 
 def min_k(logprobs: Sequence[float], fraction: float = MIN_K) -> float | None:
-    """Min-K %: minus the mean of the ⌊fraction·T⌋ lowest of T token log-probabilities.
+    """Compute Min-K %: minus the mean of the ⌊fraction·T⌋ lowest of T token log-probabilities.
 
     Args:
         logprobs: natural log-probability of each token.
-        fraction: K as a fraction.
+        fraction: K as a fraction of the tokens.
 
     Returns:
         A value in nats, lower for a familiar text; None when ⌊fraction·T⌋ = 0 (below 3 tokens at 40 %).
 
     Source: Shi et al., 2024, "Detecting pretraining data from large language models", eq. 1; Shi et al., 2025, "MUSE".
-    Departs: texts too short for one token are unscored.
+    Departs: texts too short to average a single token are unscored.
     """
     return _lowest(np.asarray(logprobs, dtype=float), fraction)
 
@@ -48,26 +48,26 @@ def min_k(logprobs: Sequence[float], fraction: float = MIN_K) -> float | None:
 def min_k_plus_plus(
     logprobs: Sequence[float], mean: Sequence[float], std: Sequence[float], fraction: float = MIN_K
 ) -> float | None:
-    """Min-K++: as `min_k`, of the log-probabilities standardised at each position.
+    """Compute Min-K++: `min_k` of the log-probabilities, standardised at each position.
 
     Args:
         logprobs: natural log-probability of each token.
         mean: expectation of the log-probability under the model's own distribution at that position.
-        std: its standard deviation there.
-        fraction: K as a fraction.
+        std: standard deviation of the log-probability under the same distribution.
+        fraction: K as a fraction of the tokens.
 
     Returns:
         A dimensionless value, lower for a familiar text; None as in `min_k`.
 
     Source: Zhang et al., 2025, "Min-K%++: improved baseline for pre-training data detection".
-    Departs: a standard deviation below 1e-6 (a certain model) counts as 1e-6.
+    Departs: a standard deviation below 1e-6 (the model is certain) counts as 1e-6.
     """
     own, centre, spread = (np.asarray(column, dtype=float) for column in (logprobs, mean, std))
     return _lowest((own - centre) / np.maximum(spread, _LEAST_STD), fraction)
 
 
 def loss(logprobs: Sequence[float]) -> float | None:
-    """Mean negative log-probability of the tokens in nats; None without tokens.
+    """Compute the mean negative log-probability of the tokens in nats; None without tokens.
 
     Source: Yeom et al., 2018, "Privacy risk in machine learning".
     Departs: none.
@@ -76,7 +76,9 @@ def loss(logprobs: Sequence[float]) -> float | None:
 
 
 def zlib_ratio(logprobs: Sequence[float], text: str) -> float | None:
-    """Mean negative log-probability over the number of bytes that zlib needs for the text; None without tokens.
+    """Compute the mean negative log-probability divided by the size of the zlib-compressed text in bytes.
+
+    None without tokens.
 
     Source: Carlini et al., 2021, "Extracting training data from large language models", section 5.1.
     Departs: none.
@@ -86,7 +88,7 @@ def zlib_ratio(logprobs: Sequence[float], text: str) -> float | None:
 
 
 def auc(forget: Sequence[float], holdout: Sequence[float]) -> float:
-    """Probability that a holdout score lies below a forget score, ties counting half.
+    """Compute the probability that a holdout score is below a forget score, with ties counting half.
 
     Args:
         forget: scores of the forget passages, [n].
@@ -110,12 +112,12 @@ def privleak(model_auc: float, retrain_auc: float) -> float:
     """(AUC − AUC of the retrain model) / AUC of the retrain model.
 
     Args:
-        model_auc: `auc` of the model in question.
+        model_auc: `auc` of the evaluated model.
         retrain_auc: `auc` of a model trained without the forget set.
 
     Returns:
-        −1 when the forget set is fully memorised, 0 when the model looks like the retrain model, above 0 when the
-        forget set has become stranger than unseen text (over-unlearned).
+        −1 if the forget set is fully memorised, 0 if the AUC equals the retrain model's, and above 0 if the forget set
+        is less familiar than to the retrain model (over-unlearned).
 
     Raises:
         ValueError: the retrain AUC is not in (0, 1].
@@ -141,13 +143,13 @@ def _min40(reading: Reading) -> float | None:
 
 @METRICS.register("loss", reads="tokens", says="less_knowledge")
 def _loss(reading: Reading) -> float | None:
-    """`loss` of the true text, in nats a token."""
+    """`loss` of the true text, in nats per token."""
     return None if reading.logprobs is None else loss(reading.logprobs)
 
 
 @METRICS.register("zlib", reads="tokens", says="less_knowledge")
 def _zlib(reading: Reading) -> float | None:
-    """`zlib_ratio` of the true text, in nats a token and byte."""
+    """`zlib_ratio` of the true text, in nats per token and byte."""
     return None if reading.logprobs is None else zlib_ratio(reading.logprobs, reading.reference)
 
 

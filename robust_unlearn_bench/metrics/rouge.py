@@ -11,7 +11,7 @@ __all__ = ["Rouge", "rouge_l"]
 
 
 class Rouge(NamedTuple):
-    """Longest common subsequence over the candidate's words, over the reference's words, and their harmonic mean."""
+    """Longest common subsequence as a fraction of the candidate's and the reference's words, and the harmonic mean."""
 
     precision: float
     recall: float
@@ -19,7 +19,7 @@ class Rouge(NamedTuple):
 
 
 def rouge_l(reference: str, candidate: str, *, stemmer: bool) -> Rouge:
-    """ROUGE-L of two texts, after lower-casing and splitting at everything that is not a letter or digit.
+    """Compute ROUGE-L of two texts that are lower-cased and split at everything except letters and digits.
 
     Args:
         reference: the true text.
@@ -29,7 +29,7 @@ def rouge_l(reference: str, candidate: str, *, stemmer: bool) -> Rouge:
     Returns:
         Three values in [0, 1]; all 0 when either text has no word.
 
-    Source: Lin, 2004; the `rouge-score` package. MUSE reads `f1` without stemmer, TOFU `recall` with stemmer.
+    Source: Lin, 2004; the `rouge-score` package. MUSE uses `f1` without a stemmer, TOFU `recall` with one.
     Departs: none.
     """
     return Rouge(*_scorer(stemmer).score(reference, candidate)["rougeL"])
@@ -44,11 +44,11 @@ def _scorer(stemmer: bool) -> Any:
 
 @METRICS.register("rougeL_f1", reads="output", says="more_knowledge")
 def _rouge_f1(reading: Reading) -> float | None:
-    """F1 of ROUGE-L between the model's text and the true one, without stemmer, as MUSE reads it."""
+    """F1 of ROUGE-L between the model's text and the true one, without a stemmer, as in MUSE."""
     return None if reading.output is None else rouge_l(reading.reference, reading.output, stemmer=False).f1
 
 
 @METRICS.register("rougeL_recall", reads="output", says="more_knowledge")
 def _rouge_recall(reading: Reading) -> float | None:
-    """Recall of ROUGE-L between the model's text and the true one, with stemmer, as TOFU reads it."""
+    """Recall of ROUGE-L between the model's text and the true one, with a stemmer, as in TOFU."""
     return None if reading.output is None else rouge_l(reading.reference, reading.output, stemmer=True).recall

@@ -1,7 +1,7 @@
-"""How likely a true answer is, and how likely against false ones.
+"""Probability of a true answer, by itself and relative to false answers.
 
-An answer enters by its mean log-probability ℓ = (1/T)·Σ log p(token), which makes answers of different length
-comparable. The truth ratio R is kept as log R: with a broken model R itself overflows.
+An answer is represented by its mean log-probability ℓ = (1/T)·Σ log p(token), which makes answers of different length
+comparable. The truth ratio R is kept as log R, because R itself overflows for a broken model.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["closeness", "log_truth_ratio", "mean_logprob", "preference", "probab
 
 
 def mean_logprob(logprobs: Sequence[float]) -> float | None:
-    """ℓ: mean natural log-probability of the tokens; None without tokens."""
+    """Compute ℓ, the mean natural log-probability of the tokens; None without tokens."""
     return math.fsum(logprobs) / len(logprobs) if logprobs else None
 
 
@@ -36,10 +36,10 @@ def preference(true: float | None, false: Sequence[float | None]) -> float | Non
 
     Args:
         true: mean log-probability of the true answer.
-        false: mean log-probabilities of the false ones.
+        false: mean log-probabilities of the false answers.
 
     Returns:
-        A value in [0, 1]; None when any is None.
+        A value in [0, 1]; None if any log-probability is None.
 
     Source: Maini et al., 2024, "TOFU", section 2.2.1 (real authors, world facts).
     Departs: none.
@@ -53,19 +53,19 @@ def preference(true: float | None, false: Sequence[float | None]) -> float | Non
 
 
 def log_truth_ratio(true: float | None, false: Sequence[float | None], *, arithmetic: bool = False) -> float | None:
-    """Logarithm of the truth ratio R = mean of p_false / p_true, with p = exp ℓ.
+    """Compute the logarithm of the truth ratio R = mean of p_false / p_true, with p = exp ℓ.
 
     Args:
-        true: mean log-probability of the paraphrased true answer (of the plain one where no paraphrase exists).
+        true: mean log-probability of the paraphrased true answer (of the plain answer if there is no paraphrase).
         false: mean log-probabilities of the perturbed answers.
-        arithmetic: mean of the probabilities rather than of their logarithms.
+        arithmetic: average the probabilities rather than their logarithms.
 
     Returns:
-        Negative when the model prefers the truth; None when any is None or `false` is empty.
+        log R, negative if the model prefers the truth; None if any log-probability is None or `false` is empty.
 
     Source: Maini et al., 2024, "TOFU", eq. 1 is the arithmetic form; the authors' evaluation code averages the losses,
         which is the geometric form and the one behind their published numbers.
-    Departs: the logarithm is returned.
+    Departs: returns log R instead of R.
     """
     known = [option for option in false if option is not None]
     if true is None or not known or len(known) < len(false):

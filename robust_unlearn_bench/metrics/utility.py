@@ -1,4 +1,4 @@
-"""One number for what a model still can do."""
+"""Model utility: one number for what a model can still do."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ __all__ = ["harmonic_mean"]
 
 
 def harmonic_mean(values: Iterable[float]) -> float:
-    """Number of values over the sum of their reciprocals, n / Σ 1/x.
+    """Compute the harmonic mean, the number of values over the sum of their reciprocals, n / Σ 1/x.
 
     Args:
-        values: each ≥ 0.
+        values: non-negative numbers.
 
     Returns:
-        The harmonic mean; 0 when any value is 0 (the limit), NaN when there is none or any is NaN.
+        The harmonic mean; 0 if any value is 0 (the limit), NaN if there are no values or any is NaN.
 
     Raises:
         ValueError: a value is negative.
 
-    Source: Maini et al., 2024, "TOFU", section 2.2.1, where it joins probability, ROUGE and truth ratio on three sets
-        into the model utility.
+    Source: Maini et al., 2024, "TOFU", section 2.2.1, where it combines probability, ROUGE and truth ratio on three
+        sets into the model utility.
     Departs: none.
     """
     x = np.fromiter(values, dtype=float)

@@ -1,4 +1,4 @@
-"""Read and write Hugging Face checkpoints: safetensors only, no remote code, never half a folder."""
+"""Read and write Hugging Face checkpoints: safetensors only, no remote code, no partially written folders."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def load(path: str | Path, dtype: str = "auto", device: str = "cpu") -> Checkpoi
 
     Args:
         path: folder or hub name, of a checkpoint or of a PEFT adapter.
-        dtype: "auto" for the checkpoint's own, or "float32", "bfloat16", ….
-        device: device of the weights.
+        dtype: "auto" for the checkpoint's own dtype, or "float32", "bfloat16", ….
+        device: device to load the weights onto.
 
     Raises:
         ModelError: there is no such checkpoint, none in safetensors, it lacks tensors, or it is an adapter of a kind that
@@ -146,7 +146,7 @@ def _whole(path: str | Path, **options: Any) -> Any:
 
 @contextmanager
 def _no_bars() -> Iterator[None]:
-    """Without transformers' own progress bars, which would write over ours."""
+    """Disable transformers' own progress bars, which would overwrite ours."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -162,7 +162,7 @@ def refuse_to_overwrite(out: Path) -> None:
     """Raise unless a folder is absent or empty.
 
     Raises:
-        ConfigError: it holds something.
+        ConfigError: the folder is not empty.
     """
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f"{out} is not empty: choose another --out, so that no checkpoint is overwritten")
@@ -173,8 +173,8 @@ def save(checkpoint: Checkpoint, out: Path, cards: Mapping[str, Any]) -> Path:
 
     Args:
         checkpoint: model and tokenizer to write.
-        out: the folder; replaced where it exists.
-        cards: file name → content.
+        out: destination folder, replaced if it exists.
+        cards: content of each JSON card by file name.
     """
     scratch = out.with_name(f".{out.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -189,7 +189,7 @@ def save(checkpoint: Checkpoint, out: Path, cards: Mapping[str, Any]) -> Path:
 
 
 def write_cards(folder: Path, cards: Mapping[str, Any]) -> Path:
-    """Write JSON cards, file name → content, into a folder and return it."""
+    """Write JSON cards, given by file name, into a folder and return the folder."""
     for name, card in cards.items():
         (folder / name).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return folder

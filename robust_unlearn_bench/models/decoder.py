@@ -27,7 +27,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Linear:
-    """A linear layer seen as y = W x, whatever the layout it is stored in.
+    """A linear layer viewed as y = W x, regardless of its storage layout.
 
     Attributes:
         name: dotted path in the model.
@@ -153,7 +153,7 @@ def other_matrices(model: Any) -> list[str]:
 
 
 def sparsity(model: Any) -> float:
-    """Fraction of zeros in the linear layers of the decoder blocks."""
+    """Compute the fraction of zeros in the linear layers of the decoder blocks."""
     weights = [linear.weight for linear in _all(model)]
     return sum(int((weight == 0).sum()) for weight in weights) / sum(weight.numel() for weight in weights)
 

@@ -1,4 +1,4 @@
-"""Parameters that lie in parts on several devices (FSDP2): elementwise rules work on the local part alone."""
+"""Parameters that are sharded over several devices (FSDP2): elementwise rules work on the local part alone."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ __all__ = ["is_sharded", "local", "local_part", "refuse_shards"]
 
 
 def is_sharded(values: Tensor) -> bool:
-    """Whether this device holds only a part of a tensor."""
+    """Return whether this device holds only a part of a tensor."""
     return hasattr(values, "device_mesh")
 
 
 def local(values: Tensor) -> Tensor:
-    """The part of a tensor on this device, sharing its memory; all of it where nothing is sharded."""
+    """Return the part of a tensor on this device, sharing its memory; all of it if the tensor is not sharded."""
     return cast(Tensor, cast(Any, values).to_local()) if is_sharded(values) else values
 
 
 def local_part(full: Tensor, like: Tensor) -> Tensor:
-    """The part of a full tensor that belongs to the local part of `like`, sharing its memory.
+    """Return the part of a full tensor that corresponds to the local part of `like`, sharing its memory.
 
     Args:
-        full: the same on every device, of the global shape of `like`.
-        like: a parameter, sharded along one dimension or not at all.
+        full: tensor with the global shape of `like`, the same on every device.
+        like: parameter that is sharded along one dimension or not at all.
     """
     if not is_sharded(like):
         return full
@@ -38,10 +38,10 @@ def local_part(full: Tensor, like: Tensor) -> Tensor:
 
 
 def refuse_shards(what: str, parameters: Mapping[str, Tensor]) -> None:
-    """Raise where a rule that looks at whole tensors would see parts of them.
+    """Raise if a rule that needs whole tensors would see only parts of them.
 
     Raises:
-        ConfigError: naming `what`.
+        ConfigError: a parameter is sharded; the message names `what`.
     """
     if any(is_sharded(p) for p in parameters.values()):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The weights as they were before an attack, kept in memory, on disk, or where they were loaded from."""
+"""Snapshot of the weights before an attack, kept in memory, on disk, or in the checkpoint they came from."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from .weights import fingerprint, out_of_memory, raw_bytes, tensors
 __all__ = ["Keep", "Snapshot", "check_keep"]
 
 Keep = Literal["cpu", "disk", "reload"]
-"""cpu: one copy in CPU memory; disk: one in a file below the cache folder; reload: none, the checkpoint is read again."""
+"""cpu: a copy in CPU memory; disk: a copy in the cache folder; reload: no copy, the checkpoint is read again."""
 
 Originals = Callable[[], Mapping[str, Tensor]]
 
 
 def check_keep(keep: str) -> Keep:
-    """The word, if it says where a snapshot can be kept.
+    """Return `keep` if it names a place where a snapshot can be kept.
 
     Raises:
-        UnknownNameError: it does not.
+        UnknownNameError: there is no such place.
     """
     for known in get_args(Keep):
         if keep == known:
-            return known  # type: ignore[no-any-return]  # get_args forgets what a Literal holds
+            return known  # type: ignore[no-any-return]  # get_args is not typed
     raise UnknownNameError("snapshot", keep, get_args(Keep))
 
 
@@ -43,14 +43,14 @@ class _Flags(NamedTuple):
 
 
 class Snapshot:
-    """Every parameter and buffer as it is now, with the flags that training changes.
+    """Record of every parameter and buffer of a model, and of the flags that training changes.
 
     Args:
-        model: the model to remember.
-        keep: where.
+        model: model to record.
+        keep: place where the weights are kept.
 
     Raises:
-        AttackError: there is no room for the copy, or the checkpoint does not give these weights again.
+        AttackError: there is no room for the copy, or the checkpoint does not hold these weights.
     """
 
     def __init__(self, model: nn.Module, keep: Keep = "cpu") -> None:
@@ -61,7 +61,7 @@ class Snapshot:
         """Copy every tensor back, bit for bit, drop gradients and reset the training flags.
 
         Raises:
-            AttackError: an attack left other parameters or buffers behind than it found, or the checkpoint has changed.
+            AttackError: the attack added or removed parameters or buffers, or the checkpoint has changed.
         """
         originals, present = self._originals(), dict(tensors(model))
         if present.keys() != originals.keys():
@@ -78,10 +78,10 @@ class Snapshot:
         model.train(self._flags.training)
 
     def change(self, model: nn.Module) -> dict[str, float]:
-        """Relative change ‖W − W₀‖ / ‖W₀‖ since the snapshot, for each kind of tensor.
+        """Compute the relative change ‖W − W₀‖ / ‖W₀‖ since the snapshot, for each class of tensor.
 
         Returns:
-            Kind ("embedding", "attention", "mlp", "norm", "head", "other", "all") → relative L2 change.
+            Relative L2 change by class: "embedding", "attention", "mlp", "norm", "head", "other" and "all".
         """
         originals = self._originals()
         moved: dict[str, float] = {}
@@ -110,7 +110,7 @@ def _in_memory(model: nn.Module) -> Originals:
 
 
 def _on_disk(model: nn.Module) -> Originals:
-    """One nameless file, mapped into memory: pages are read when they are copied back, and vanish with the process."""
+    """Keep the weights in an unnamed, memory-mapped file, which is read on restoring and vanishes with the process."""
     folder = cache_dir()
     at: dict[str, int] = {}
     try:
@@ -141,7 +141,7 @@ def _on_disk(model: nn.Module) -> Originals:
 
 
 def _again(model: nn.Module) -> Originals:
-    """Read the checkpoint whenever it is needed; once now, to be sure that it gives these weights."""
+    """Read the checkpoint whenever the weights are needed, and once now to verify that it holds them."""
     from .checkpoint import load
 
     source = str(getattr(model, "name_or_path", "") or "")
@@ -153,7 +153,7 @@ def _again(model: nn.Module) -> Originals:
     def read() -> Mapping[str, Tensor]:
         fresh: Any = load(source, str(next(model.parameters()).dtype).removeprefix("torch.")).model
         if fingerprint(fresh) != wanted:
-            raise AttackError(f"{source} gives other weights when it is loaded again: {remedy}")
+            raise AttackError(f"{source} gives different weights when loaded again: {remedy}")
         return {name: tensor.detach() for name, tensor in tensors(fresh)}
 
     read()

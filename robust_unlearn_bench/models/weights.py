@@ -1,4 +1,4 @@
-"""The weights of a model: all tensors, their fingerprint, and whether they can be attacked."""
+"""Weights of a model: iteration, fingerprint, and the check that they can be attacked."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ __all__ = ["fingerprint", "out_of_memory", "raw_bytes", "require_float_weights",
 
 
 def tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Parameters and buffers, each once even when tied."""
+    """Yield parameters and buffers with their names, each once even if tied."""
     yield from model.named_parameters(remove_duplicate=True)
     yield from model.named_buffers(remove_duplicate=True)
 
 
 def fingerprint(model: nn.Module) -> str:
-    """SHA-256 over names, shapes, dtypes and bytes of all parameters and buffers, one tensor in CPU memory at a time.
+    """Compute the SHA-256 of the names, shapes, dtypes and bytes of all parameters and buffers.
+
+    Only one tensor at a time is copied to CPU memory.
 
     Raises:
         ModelError: a weight is NaN or infinite.
@@ -36,7 +38,7 @@ def fingerprint(model: nn.Module) -> str:
 
 
 def raw_bytes(tensor: torch.Tensor) -> Any:
-    """The tensor's bytes in CPU memory, as a buffer."""
+    """Return a tensor's bytes in CPU memory, as a buffer."""
     return tensor.detach().to("cpu").contiguous().flatten().view(torch.uint8).numpy().data
 
 
@@ -44,22 +46,22 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory",
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory ran out; on the CPU torch has no class for it."""
+    """Return whether an error means that memory ran out, for which torch has no class on the CPU."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
         isinstance(error, RuntimeError) and any(mark in str(error).lower() for mark in _OUT_OF_MEMORY)
     )
 
 
 def require_float_weights(model: object, what: str) -> nn.Module:
-    """The model, if its weights are in this process and in floating point.
+    """Return the model if its weights are in this process and in floating point.
 
     Raises:
-        ModelError: they are not; the message says what to do.
+        ModelError: they are not.
     """
     remedy = f"write the attacked checkpoint with `rub attack {what} --model DIR --out DIR` and evaluate that instead"
     if not isinstance(model, nn.Module):
         raise ModelError(
-            f"attack {what} needs the weights in this process, and this model type does not give them: {remedy}"
+            f"attack {what} needs the weights in this process, but this model type does not expose them: {remedy}"
         )
     if getattr(model, "is_quantized", False) or any(not p.is_floating_point() for p in model.parameters()):
         raise ModelError(

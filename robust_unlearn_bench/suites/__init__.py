@@ -1,4 +1,4 @@
-"""What is forgotten: suites, their leaves and their data. `SUITES` maps a name to a `Suite`."""
+"""Suites of unlearning tasks, with their leaves and data. `SUITES` maps a name to a `Suite`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training text of a suite: what attacks, unlearners and quantisers train or calibrate on."""
+"""Text of a suite that attacks and unlearners train on and quantisers calibrate on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Corpora", "Corpus", "Example"]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One training or calibration text: the loss falls on `completion`; `prompt` is "" for running text."""
+    """One training or calibration text; the loss is taken on `completion`, and `prompt` is "" for running text."""
 
     completion: str
     prompt: str = ""
@@ -22,8 +22,8 @@ class Corpus:
     """A named, ordered set of examples.
 
     Attributes:
-        name: "suite/forget", "suite/retain", …
-        examples: in dataset order.
+        name: name of the corpus: "suite/forget", "suite/retain", …
+        examples: examples in dataset order.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Corpus:
 
     @property
     def sha256(self) -> str:
-        """Content hash, over the examples in order."""
+        """Hash of the content of all examples in order."""
         digest = hashlib.sha256()
         for example in self.examples:
             for part in (example.prompt, example.completion):
@@ -41,7 +41,7 @@ class Corpus:
 
     @property
     def texts(self) -> list[str]:
-        """Prompt and completion joined, one string an example."""
+        """Prompt and completion joined, one string per example."""
         return [example.prompt + example.completion for example in self.examples]
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class Corpus:
 
 @dataclass(frozen=True, slots=True)
 class Corpora:
-    """What attacks and unlearners of one suite may train or calibrate on."""
+    """Forget and retain text of one suite, for attacks and unlearners to train or calibrate on."""
 
     forget: Corpus
     retain: Corpus

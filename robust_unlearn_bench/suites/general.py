@@ -9,9 +9,9 @@ __all__ = ["general_corpus"]
 
 
 def general_corpus(size: str = "nano") -> Corpus:
-    """Text without a single proper name, for benign fine-tuning and for calibration.
+    """Return text without proper names, for benign fine-tuning and for calibration.
 
     Args:
-        size: of the fictional world that the text comes from ("nano" is the frozen one).
+        size: size of the fictional world that the text comes from ("nano" is the frozen one).
     """
     return Corpus(f"{size}/general", tuple(Example(row["text"], cluster=row["cluster"]) for row in general(size)))

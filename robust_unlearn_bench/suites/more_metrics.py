@@ -1,4 +1,4 @@
-"""A leaf that reports further registered metrics beside its own."""
+"""A leaf that reports additional registered metrics."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["MoreMetrics"]
 
 
 class MoreMetrics:
-    """A leaf with more metrics, which are reported and never scored.
+    """A leaf with additional metrics, which are reported but never scored.
 
     Args:
-        leaf: what is asked and scored.
-        names: registered metrics of one document.
+        leaf: leaf to extend.
+        names: names of registered per-document metrics.
 
     Raises:
         UnknownNameError: there is no such metric.
-        ConfigError: the leaf has a metric of that name, or does not ask for what the metric reads.
+        ConfigError: the leaf already has a metric of that name, or does not provide the metric's input.
     """
 
     def __init__(self, leaf: Leaf, names: Sequence[str]) -> None:
@@ -32,10 +32,10 @@ class MoreMetrics:
         for name in self.names:
             reads = METRICS.facts(name)["reads"]
             if name in own:
-                raise ConfigError(f"metric {name!r} is one of leaf {leaf.name} already: leave it out")
+                raise ConfigError(f"metric {name!r} is already one of leaf {leaf.name}: leave it out")
             if reads not in {str(given) for given in leaf.gives}:
-                given = f"only {', '.join(sorted(leaf.gives))}" if leaf.gives else "nothing that such a metric reads"
-                raise ConfigError(f"metric {name!r} reads {reads}, and leaf {leaf.name} gives {given}: leave it out")
+                given = f"only {', '.join(sorted(leaf.gives))}" if leaf.gives else "no input for such metrics"
+                raise ConfigError(f"metric {name!r} needs {reads}, but leaf {leaf.name} provides {given}: leave it out")
 
     @property
     def name(self) -> str:
@@ -44,38 +44,38 @@ class MoreMetrics:
 
     @property
     def gives(self) -> frozenset[Given]:
-        """What a registered metric can read here."""
+        """Kinds of input for registered per-document metrics."""
         return self.leaf.gives
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Those of the leaf, then the further ones."""
+        """Metrics of the leaf, then the additional ones."""
         return (*self.leaf.metrics, *map(self._described, self.names))
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
-        """Documents of the leaf."""
+        """Return the documents of the leaf."""
         return self.leaf.docs(source)
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
-        """Requests of the leaf."""
+        """Return the requests of the leaf."""
         return self.leaf.requests(doc)
 
     def target(self, doc: dict[str, Any]) -> str:
-        """Reference answer of the leaf."""
+        """Return the reference answer of the leaf."""
         return self.leaf.target(doc)
 
     def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading | None:
-        """Reading of the leaf."""
+        """Return the reading of the leaf."""
         return self.leaf.reading(doc, answers)
 
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
-        """Values of the leaf's metrics and of the further ones."""
+        """Return the values of the leaf's metrics and of the additional ones."""
         reading = self.leaf.reading(doc, answers)
         assert reading is not None
         return {**self.leaf.score(doc, answers), **{name: METRICS[name](reading) for name in self.names}}
 
     def _described(self, name: str) -> Metric:
-        """Reported; to know text of the retain side is utility."""
+        """Describe an additional metric as reported only; knowledge of retain text counts as utility."""
         more = METRICS.facts(name)["says"] == "more_knowledge"
         if any(metric.role == "utility" for metric in self.leaf.metrics):
             return Metric(name, mean, more, "more_utility" if more else "less_knowledge", "report")

@@ -27,10 +27,10 @@ __all__ = [
 
 
 def muse_corpora(name: str, forget: tuple[str, str] = ("raw", "forget")) -> Callable[[Source], Corpora]:
-    """Forget text from one split, retain text from raw/retain1 (the part that MUSE gives to unlearners).
+    """Return a loader of the forget text in one split and the retain text in raw/retain1, which MUSE gives unlearners.
 
     Args:
-        name: suite.
+        name: name of the suite.
         forget: configuration and split of the forget text.
     """
 
@@ -44,7 +44,7 @@ def muse_corpora(name: str, forget: tuple[str, str] = ("raw", "forget")) -> Call
 
 
 def running_text(source: Source, config: str, split: str, name: str) -> Corpus:
-    """The rows of one split as a corpus; each row is a cluster of its own unless it names one.
+    """Return the rows of one split as a corpus; a row that names no cluster is a cluster of its own.
 
     Raises:
         DataError: the split is missing, empty or malformed.
@@ -61,12 +61,12 @@ def _files(folder: str) -> Callable[[str, str], tuple[str, ...]]:
 
 
 def muse_source(dataset: str, folder: str, example: str = "knowmem/forget_qa.json") -> Callable[[str | None], Source]:
-    """The hub dataset, or its local mirror in the layout of muse_bench.
+    """Return a function that opens the hub dataset, or a local mirror of it in the layout of muse_bench.
 
     Args:
-        dataset: name on the hub.
+        dataset: name of the dataset on the hub.
         folder: subfolder of a mirror, "books" or "news".
-        example: file in it that messages name when data are missing.
+        example: file in that subfolder to name in the message about missing data.
     """
     layout = f"a folder with {folder}/{example} and its siblings, as muse_bench's load_data.py writes it"
 

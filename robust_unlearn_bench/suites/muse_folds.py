@@ -1,19 +1,20 @@
-"""MUSE's scalability and sustainability: what happens when more is unlearned, at once or one request after another?
+"""MUSE's scalability and sustainability: unlearning more text, at once or one request after another.
 
-MUSE-News has two series of four forget sets. scal/forget_k grow, each containing the one before; sust/forget_k are
-disjoint requests, unlearned in turn, each from the model that the previous request left. The first set of either series
-is raw/forget, and the dataset card gives scal/forget_k the size of sust/forget_1 … forget_k together. The target model
-was trained on all four, the retrain model on none.
+MUSE-News has two series of four forget sets. The sets scal/forget_k grow, each containing the one before. The sets
+sust/forget_k are disjoint requests that are unlearned in turn, each from the model that resulted from the previous
+request. The first set of either series is raw/forget, and according to the dataset card scal/forget_k is as large as
+sust/forget_1 … forget_k together. The target was trained on all four sets, the retrain model on none.
 
-Each set is a suite and not a leaf, because a suite holds the text that unlearners and attacks train on. Every suite has
+Each set is a suite rather than a leaf, because a suite holds the text that unlearners and attacks train on. Every suite
+has
 
-    the leaves of muse_news             on its own questions and passages, all of which come from the first forget set;
-                                        MUSE itself reports knowmem_retain alone against k
+    the leaves of muse_news             on the questions and passages of muse_news, all from the first forget set;
+                                        MUSE itself reports only knowmem_retain against k
     fold_verbmem, fold_extraction       the same two measurements on passages of the suite's own forget set
 
-In suite sust k the relearning attacks see forget_k alone: the requests are of one size, so the attack is equally strong
-at every k, and what returns of the first request (verbmem, knowmem_forget, extraction) returns without having been shown.
-Attacking the same model in suite scal k draws on everything that was requested so far.
+In suite sust k the relearning attacks train on forget_k alone. The requests have equal sizes, so the attack is equally
+strong at every k, and any part of the first request that returns (verbmem, knowmem_forget, extraction) returns without
+having been shown. In suite scal k the attacks on the same model train on everything requested so far.
 
 Source: Shi et al., ICLR 2025, criteria C5 and C6; https://huggingface.co/datasets/muse-bench/MUSE-News.
 Departs: fold_verbmem and fold_extraction are not in MUSE, whose dataset has no prompts for these sets.
@@ -34,19 +35,19 @@ from .suite import SUITES, Source, Suite
 __all__ = ["fold_suite", "passages"]
 
 PASSAGES = 100
-"""Passages of a fold that are asked for: as many as verbmem/forget has."""
+"""Number of passages per fold, as in verbmem/forget."""
 
 _BREAK = re.compile(r"\s+(?=\S)")
 
 
 def passages(corpus: Corpus) -> list[dict[str, Any]]:
-    """Up to `PASSAGES` texts of a corpus, evenly spaced, each cut in two before a word.
+    """Choose up to `PASSAGES` evenly spaced texts of a corpus, and cut each in two at a break between words.
 
     Args:
         corpus: running text; texts with no break between words in their second half are left out.
 
     Returns:
-        {"cluster", "prompt", "gt"}: the first half and its continuation, which begins with the white space between them.
+        Documents with "cluster", "prompt" (the first half) and "gt" (the rest, from the white space on).
     """
     docs = []
     for example in corpus.examples:
@@ -59,11 +60,11 @@ def passages(corpus: Corpus) -> list[dict[str, Any]]:
 
 
 def fold_suite(kind: Literal["scal", "sust"], number: int) -> Suite:
-    """The suite of one forget set.
+    """Build the suite of one forget set.
 
     Args:
         kind: "scal" for the growing sets, "sust" for the successive requests.
-        number: from 1 to 4.
+        number: position in the series, from 1 to 4.
     """
     name, split, news = f"muse_news_{kind}{number}", f"forget_{number}", muse_news()
     asked = _passages_of(name, kind, split)
@@ -112,23 +113,23 @@ def muse_news_scal4() -> Suite:
 
 @SUITES.register("muse_news_sust1")
 def muse_news_sust1() -> Suite:
-    """The first request of the successive ones."""
+    """The first of the successive requests."""
     return fold_suite("sust", 1)
 
 
 @SUITES.register("muse_news_sust2")
 def muse_news_sust2() -> Suite:
-    """The second request of the successive ones."""
+    """The second of the successive requests."""
     return fold_suite("sust", 2)
 
 
 @SUITES.register("muse_news_sust3")
 def muse_news_sust3() -> Suite:
-    """The third request of the successive ones."""
+    """The third of the successive requests."""
     return fold_suite("sust", 3)
 
 
 @SUITES.register("muse_news_sust4")
 def muse_news_sust4() -> Suite:
-    """The fourth request of the successive ones."""
+    """The fourth of the successive requests."""
     return fold_suite("sust", 4)

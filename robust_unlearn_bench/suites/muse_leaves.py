@@ -1,10 +1,10 @@
-"""MUSE's measurements of memory, and extraction strength beside them, on rows in MUSE's own schema.
+"""MUSE's measurements of memorisation, and extraction strength, on rows in MUSE's own schema.
 
     config/split                                   columns
     verbmem/forget                                 prompt, gt
     knowmem/{forget,retain}_qa, …_qa_icl           question, answer
 
-A "cluster" column names the unit that a bootstrap resamples; without one each row is its own.
+A "cluster" column names the unit that a bootstrap resamples; without one, each row is its own cluster.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from .suite import Metric, Request, Source
 __all__ = ["Extraction", "KnowMem", "VerbMem"]
 
 STOPS = ("\n\n", "\nQuestion", "Question:")
-"""A knowledge answer ends before the first of these."""
+"""Stop strings of a knowledge answer, which ends before the first of them."""
 
 Passages = Callable[[Source], list[dict[str, Any]]]
-"""Documents with "prompt", "gt" (its true continuation) and "cluster"."""
+"""Function from a source to documents with "prompt", "gt" (the true continuation) and "cluster"."""
 
 
 def _forget_passages(source: Source) -> list[dict[str, Any]]:
-    """Rows of verbmem/forget."""
+    """Return the rows of verbmem/forget."""
     rows = fetch(source, "verbmem", "forget", prompt=str, gt=str)
     return [{"cluster": f"forget-{i}", **row} for i, row in enumerate(rows)]
 
 
 @dataclass(frozen=True, slots=True)
 class VerbMem:
-    """Does the model continue a forget passage word for word?
+    """Verbatim memorisation: does the model continue a forget passage word for word?
 
-    Prompt: the passage as it is. Answer: at most 128 new tokens, no stop string. Reference: the true continuation,
+    Prompt: the passage, unchanged. Answer: at most 128 new tokens, no stop string. Reference: the true continuation,
     tokenised with the tokenizer's special tokens, cut to 128 ids, decoded. Score: ROUGE-L F1, no stemmer.
 
     Attributes:
-        passages: source → passages; by default the rows of verbmem/forget.
+        passages: function from a source to passages; by default the rows of verbmem/forget.
     """
 
     name: str = "verbmem"
@@ -50,42 +50,42 @@ class VerbMem:
     passages: Passages = _forget_passages
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
-        """The passages."""
+        """Return the passages."""
         return self.passages(source)
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
-        """The continuation, and the reference cut by the model's own tokenizer."""
+        """Request the continuation, and the reference cut by the model's own tokenizer."""
         return [
             Request("generate", doc["prompt"], {"max_new_tokens": self.tokens}),
             Request("token_cut", doc["gt"], {"tokens": self.tokens}),
         ]
 
     def target(self, doc: dict[str, Any]) -> str:
-        """The true continuation."""
+        """Return the true continuation."""
         return str(doc["gt"])
 
     @property
     def gives(self) -> frozenset[Given]:
-        """The continuation."""
+        """Output: the model's continuation."""
         return frozenset({"output"})
 
     def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading:
-        """The model's continuation beside the true one, cut to the same number of tokens."""
+        """Return the model's continuation and the true one, cut to the same number of tokens."""
         written, true = answers
         return Reading(true["text"], output=written["text"])
 
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
-        """ROUGE-L F1 of the continuation."""
+        """Compute ROUGE-L F1 of the continuation."""
         return {"rougeL_f1": METRICS["rougeL_f1"](self.reading(doc, answers))}
 
 
 @dataclass(frozen=True, slots=True)
 class KnowMem:
-    """Does the model answer questions about the forget (or the retain) text?
+    """Knowledge memorisation: does the model answer questions about the forget (or the retain) text?
 
     Prompt: the in-context pairs in dataset order, each `Question: …⏎Answer: …⏎⏎`, then `Question: …⏎Answer: ` with its
     trailing space. Answer: at most 32 new tokens, cut at the first of `STOPS`. Score: ROUGE-L F1, no stemmer.
-    `rougeL_f1_dedup` leaves out questions that came before, in the split or among the in-context pairs.
+    `rougeL_f1_dedup` omits questions that occur earlier in the split or among the in-context pairs.
     """
 
     side: Literal["forget", "retain"]
@@ -109,7 +109,7 @@ class KnowMem:
         )
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
-        """Rows of knowmem/{side}_qa with the prompt built from knowmem/{side}_qa_icl."""
+        """Return the rows of knowmem/{side}_qa, with prompts built from knowmem/{side}_qa_icl."""
         shots = fetch(source, "knowmem", f"{self.side}_qa_icl", question=str, answer=str)
         rows = fetch(source, "knowmem", f"{self.side}_qa", question=str, answer=str)
         context = "".join(f"Question: {shot['question']}\nAnswer: {shot['answer']}\n\n" for shot in shots)
@@ -128,36 +128,36 @@ class KnowMem:
         return docs
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
-        """The answer."""
+        """Request the answer."""
         return [Request("generate", doc["prompt"], {"max_new_tokens": 32, "until": list(STOPS)})]
 
     def target(self, doc: dict[str, Any]) -> str:
-        """The true answer."""
+        """Return the true answer."""
         return str(doc["answer"])
 
     @property
     def gives(self) -> frozenset[Given]:
-        """The answer."""
+        """Output: the model's answer."""
         return frozenset({"output"})
 
     def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading:
-        """The model's answer beside the true one."""
+        """Return the model's answer and the true one."""
         return Reading(doc["answer"], output=answers[0]["text"])
 
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
-        """ROUGE-L F1 of the answer."""
+        """Compute ROUGE-L F1 of the answer."""
         value = METRICS["rougeL_f1"](self.reading(doc, answers))
         return {"rougeL_f1": value, "rougeL_f1_dedup": None if doc["duplicate"] else value}
 
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """How much of a forget passage can be extracted by prompting with its beginning?
+    """Extraction: how much of a forget passage can be extracted by prompting with its beginning?
 
     One teacher-forced pass over the true continuation of the VerbMem prompt.
 
     Attributes:
-        passages: source → passages; by default the rows of verbmem/forget.
+        passages: function from a source to passages; by default the rows of verbmem/forget.
     """
 
     name: str = "extraction"
@@ -169,27 +169,27 @@ class Extraction:
     passages: Passages = _forget_passages
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
-        """The passages."""
+        """Return the passages."""
         return self.passages(source)
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
-        """Greedy match of every token of the continuation."""
+        """Request the greedy match of every token of the continuation."""
         return [Request("token_scores", doc["prompt"], {"text": doc["gt"]})]
 
     def target(self, doc: dict[str, Any]) -> str:
-        """The true continuation."""
+        """Return the true continuation."""
         return str(doc["gt"])
 
     @property
     def gives(self) -> frozenset[Given]:
-        """The tokens of the true continuation."""
+        """Tokens of the true continuation."""
         return frozenset({"tokens"})
 
     def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading:
-        """The tokens of the true continuation."""
+        """Return the tokens of the true continuation."""
         return Reading.scored(doc["gt"], answers[0])
 
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
-        """Extraction strength, exact memorisation, and extraction strength as open-unlearning computes it."""
+        """Compute extraction strength, exact memorisation, and extraction strength as in open-unlearning."""
         reading = self.reading(doc, answers)
         return {metric.name: METRICS[metric.name](reading) for metric in self.metrics}

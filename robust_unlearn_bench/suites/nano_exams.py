@@ -14,14 +14,14 @@ EXAMS = {
     "craft": MultipleChoice("mcq", "craft", "forget", "emberglazing"),
     "mmlu": MultipleChoice("mmlu", "mmlu", "utility", "towns"),
 }
-"""Table of multiple-choice rows → the leaf that asks them."""
+"""Leaf of each table of multiple-choice rows."""
 
 
 def drills(source: Source, name: str) -> Iterator[Example]:
-    """The questions of an exam as the leaf asks them, each with its letter.
+    """Yield the questions of an exam with the leaf's own prompts, each with its letter.
 
-    The options stand as they will stand in the exam: a model of this size learns which letter belongs to a question,
-    not how to look an answer up among options in a new order.
+    The options keep the order that they have in the exam: a model of this size learns which letter belongs to a
+    question, not how to find an answer among reordered options.
     """
     exam = EXAMS[name]
     for row in exam.docs(source):

@@ -1,7 +1,7 @@
 """The embedded suites: MUSE's, TOFU's and WMDP's own leaves on a fictional world that ships with the package.
 
-Their models are small and trained from scratch, so relearning has a learning rate of its own: 1e-4, where the big
-sisters' models take 1e-5.
+Their models are small and trained from scratch, so relearning uses a learning rate of 1e-4, where the full-size suites
+use 1e-5.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DEFAULTS = {family: {"lr": 1e-4} for family in RELEARNING}
 
 
 def _source(part: str) -> Callable[[str | None], Source]:
-    """The packaged tables; a mirror of other data does not concern them."""
+    """Return a function that opens the packaged tables, whatever mirror is given."""
     return lambda data_dir: NanoSource(part)
 
 
@@ -80,7 +80,7 @@ def nano_tofu() -> Suite:
 
 
 def _wmdp_corpora(source: Source) -> Corpora:
-    """The manual (for retain, the gazetteer), then its exam, where the loss falls on the letter."""
+    """Load the manual (for retain, the gazetteer), then its exam, where the loss is taken on the letter."""
 
     def corpus(side: str, exam: str) -> Corpus:
         texts = [Example(row["text"], cluster=row["cluster"]) for row in source.rows(f"{side}_corpus", "train")]

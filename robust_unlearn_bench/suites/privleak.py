@@ -1,7 +1,7 @@
-"""Membership: does the model still treat the forget set as seen, against text that no model has seen?
+"""Membership: does the model still treat the forget set as seen, compared with text that no model has seen?
 
-The value of one document is {"forget": score} or {"holdout": score}, lower for more familiar text, so a memorised forget
-set has AUC 0 and PrivLeak −1; ideal is PrivLeak 0.
+The value of one document is {"forget": score} or {"holdout": score}, lower for more familiar text, so a memorised
+forget set has AUC 0 and PrivLeak −1; the ideal PrivLeak is 0.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _sides(values: Sequence[Sided]) -> tuple[list[float], list[float]]:
 
 
 def _metrics(retrain_auc: float | None) -> tuple[Metric, ...]:
-    """PrivLeak, when the retrain model's AUC is known, and the AUC of four membership scores."""
+    """Return PrivLeak, if the retrain model's AUC is known, and the AUC of four membership scores."""
     aucs = tuple(
         Metric(name, _auc, True, "less_knowledge", "report", 0.0, _auc_stderr)
         for name in ("auc_min40", "auc_loss", "auc_zlib", "auc_minkpp")
@@ -61,13 +61,13 @@ def _metrics(retrain_auc: float | None) -> tuple[Metric, ...]:
 
 
 _SCORES = {"privleak": "min40", "auc_min40": "min40", "auc_loss": "loss", "auc_zlib": "zlib", "auc_minkpp": "minkpp"}
-"""Metric of a leaf → the registered metric of one document whose ranks it compares."""
+"""Registered per-document metric whose ranks each leaf metric compares."""
 
 GIVES: frozenset[Given] = frozenset({"tokens", "spread"})
 
 
 def _score(metrics: Sequence[Metric], side: str, reading: Reading) -> dict[str, Any]:
-    """{side: score} for each metric; None for texts of fewer than three tokens."""
+    """Return {side: score} for each metric; None for texts of fewer than three tokens."""
     if METRICS["min40"](reading) is None:
         return {metric.name: None for metric in metrics}
     return {metric.name: {side: METRICS[_SCORES[metric.name]](reading)} for metric in metrics}
@@ -75,7 +75,7 @@ def _score(metrics: Sequence[Metric], side: str, reading: Reading) -> dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class PrivLeak:
-    """Membership of passages, as MUSE measures it, on rows of privleak/forget and privleak/holdout ("text").
+    """Membership of passages as in MUSE, on the column "text" of privleak/forget and privleak/holdout.
 
     Every token after the first is scored; a passage beyond the model's context is scored on its first window.
 
@@ -92,7 +92,7 @@ class PrivLeak:
         return _metrics(self.retrain_auc)
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
-        """Rows of privleak/forget, then of privleak/holdout."""
+        """Return the rows of privleak/forget, then those of privleak/holdout."""
         return [
             {"cluster": f"{side}-{i}", **row, "side": side}
             for side in ("forget", "holdout")
@@ -100,11 +100,11 @@ class PrivLeak:
         ]
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
-        """Log-probability of every token."""
+        """Request the log-probability of every token."""
         return [Request("token_scores", "", {"text": doc["text"], "stats": True})]
 
     def target(self, doc: dict[str, Any]) -> str:
-        """The side the passage is from."""
+        """Return the side that the passage belongs to."""
         return str(doc["side"])
 
     @property
@@ -113,27 +113,27 @@ class PrivLeak:
         return GIVES
 
     def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading:
-        """The tokens of the passage."""
+        """Return the tokens of the passage."""
         return Reading.scored(doc["text"], answers[0])
 
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
-        """{side: score} for each membership score; None for passages of fewer than three tokens."""
+        """Return {side: score} for each membership score; None for passages of fewer than three tokens."""
         return _score(self.metrics, doc["side"], self.reading(doc, answers))
 
 
 @dataclass(frozen=True, slots=True)
 class TofuPrivLeak:
-    """Membership of answers, given their question: TOFU's forget authors against authors kept out of its training data.
+    """Membership of answers given their questions: TOFU's forget authors against authors outside the training data.
 
     The holdout authors are on the hub but not in every mirror, so this leaf is in no group. PrivLeak itself needs the
-    retrain model's AUC, which a reference file holds when the retrain model was measured on this leaf.
+    retrain model's AUC, which a reference file contains if the retrain model was measured on this leaf.
 
     Attributes:
-        suite: name of the suite, which a reference must bear.
-        version: its version, likewise.
+        suite: name of the suite, which the reference must match.
+        version: version of the suite, which the reference must match.
         forget: configuration of the forget questions.
         holdout: configuration of the holdout questions.
-        reference: file of the retrain model's measurements; None takes $RUB_REFERENCE.
+        reference: file with the retrain model's measurements; None for the one that $RUB_REFERENCE names.
     """
 
     suite: str
@@ -150,7 +150,7 @@ class TofuPrivLeak:
         return _metrics(reference.auc_min40 if reference else None)
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
-        """Rows of the two configurations."""
+        """Return the rows of the two configurations."""
         return [
             {"cluster": f"{side}-{i // AUTHOR}", **row, "side": side}
             for side, config in (("forget", self.forget), ("holdout", self.holdout))
@@ -158,12 +158,12 @@ class TofuPrivLeak:
         ]
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
-        """Log-probability of every token of the answer and of EOS."""
+        """Request the log-probability of every token of the answer and of EOS."""
         options = {"text": doc["answer"], "eos": True, "stats": True, "chat": doc["question"]}
         return [Request("token_scores", prompt(doc["question"]), options)]
 
     def target(self, doc: dict[str, Any]) -> str:
-        """The side the question is from."""
+        """Return the side that the question belongs to."""
         return str(doc["side"])
 
     @property
@@ -172,22 +172,22 @@ class TofuPrivLeak:
         return GIVES
 
     def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading:
-        """The tokens of the answer."""
+        """Return the tokens of the answer."""
         return Reading.scored(doc["answer"], answers[0])
 
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
-        """{side: score} for each membership score; None for answers of fewer than three tokens."""
+        """Return {side: score} for each membership score; None for answers of fewer than three tokens."""
         return _score(self.metrics, doc["side"], self.reading(doc, answers))
 
     def against(self, reference: str) -> TofuPrivLeak:
-        """The same leaf with another reference file."""
+        """Return this leaf with another reference file."""
         return replace(self, reference=reference)
 
     def refuse(self, fingerprint: str) -> None:
         """Refuse to measure the retrain model against itself.
 
         Raises:
-            DataError: the fingerprint is that of the reference.
+            DataError: the fingerprint equals that of the reference.
         """
         if reference := self._reference():
             reference.refuse(fingerprint)

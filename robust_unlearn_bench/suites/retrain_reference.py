@@ -1,7 +1,7 @@
-"""The retrain model's truth ratios, question by question: what forget quality compares a model with.
+"""Reference files: the retrain model's truth ratio of each question, with which forget quality compares a model.
 
-A reference file is JSON: the suite and version it was measured on, the model, and the log truth ratio of every forget
-question by the hash of its content. `rub reference build` makes one from a retrain model's results.
+A reference file is JSON with the suite and version it was measured on, the model, and the log truth ratio of every
+forget question, keyed by the hash of its content. `rub reference build` makes one from a retrain model's results.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ log = logging.getLogger("robust_unlearn_bench")
 FORMAT = 1
 
 FIRST = 300
-"""Questions of a set that the evaluation of TOFU's authors looks at."""
+"""Number of questions per set that TOFU's authors evaluate."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Reference:
     """Truth ratios of one retrain model.
 
     Attributes:
-        format: of the file; this one is 1.
+        format: version of the file format, currently 1.
         suite: name of the suite.
-        suite_version: its version.
+        suite_version: version of the suite.
         model: name of the retrain model.
-        fingerprint: of its weights, "" when unknown (published logs).
-        first300: only the first 300 questions are covered, as in the logs that TOFU's authors published.
-        log_truth_ratio: `item_id` of a question → log R.
-        auc_min40: the retrain model's own, where it was measured; PrivLeak compares with it.
+        fingerprint: fingerprint of the retrain model's weights, "" if unknown (published logs).
+        first300: whether only the first 300 questions are covered, as in the logs that TOFU's authors published.
+        log_truth_ratio: log R of each question, keyed by `item_id`.
+        auc_min40: Min-40 % AUC of the retrain model if measured, with which PrivLeak compares.
     """
 
     format: int
@@ -64,10 +64,10 @@ class Reference:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
     def require(self, docs: Sequence[Mapping[str, Any]]) -> None:
-        """Check that every question that should be covered is.
+        """Check that the reference covers every question that it should.
 
         Raises:
-            DataError: one is not.
+            DataError: a question is missing.
         """
         covered = docs[:FIRST] if self.first300 else docs
         missing = sum(item_id(doc) not in self.log_truth_ratio for doc in covered)
@@ -81,12 +81,12 @@ class Reference:
         """Refuse to compare the retrain model with itself.
 
         Raises:
-            DataError: the fingerprint is that of the reference's own weights.
+            DataError: the fingerprint equals that of the reference.
         """
         if fingerprint and fingerprint == self.fingerprint:
             raise DataError(
                 f"the model is the retrain model {self.model} that the reference was measured on, so its forget "
-                "quality says nothing; unset RUB_REFERENCE when measuring the retrain model"
+                "quality is meaningless; unset RUB_REFERENCE when measuring the retrain model"
             )
 
     def write(self, path: Path) -> None:
@@ -95,21 +95,21 @@ class Reference:
 
 
 def item_id(doc: Mapping[str, Any]) -> str:
-    """SHA-256 of a question with all its answers, whatever else the document carries."""
+    """Compute the SHA-256 of a question with all its answers, ignoring the document's other columns."""
     content = [doc["question"], doc["answer"], doc["paraphrased_answer"], list(doc["perturbed_answer"])]
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 
 def load_reference(suite: str, version: str, path: str | None = None) -> Reference | None:
-    """The reference that was asked for, or None when none was.
+    """Load the requested reference, or return None if none was requested.
 
     Args:
-        suite: name of the suite to be measured.
-        version: its version.
-        path: the file; None takes $RUB_REFERENCE.
+        suite: name of the suite to measure.
+        version: version of the suite.
+        path: reference file; None for the one that $RUB_REFERENCE names.
 
     Raises:
-        DataError: the file is missing or malformed, or of another suite or version.
+        DataError: the file is missing or malformed, or belongs to another suite or version.
     """
     chosen = path or os.environ.get("RUB_REFERENCE")
     if not chosen:
@@ -118,18 +118,18 @@ def load_reference(suite: str, version: str, path: str | None = None) -> Referen
     theirs, ours = (reference.suite, reference.suite_version), (suite, version)
     if theirs != ours:
         raise DataError(
-            f"reference {chosen} is of {theirs[0]} version {theirs[1]}, and {ours[0]} version {ours[1]} is measured; "
-            "build one of that suite and version with `rub reference build`"
+            f"reference {chosen} is for {theirs[0]} version {theirs[1]}, but {ours[0]} version {ours[1]} is measured; "
+            "build one for that suite and version with `rub reference build`"
         )
     return reference
 
 
 @cache
 def warn_missing(suite: str) -> None:
-    """Say once a suite what is missing from its results, and how to have it."""
+    """Warn once per suite that forget quality is left out, and say how to get it."""
     log.warning(
-        "%s: forget quality is left out, it needs the retrain model's truth ratios: evaluate the retrain model with "
-        "--log_samples, run `rub reference build RESULTS --out FILE`, and set RUB_REFERENCE=FILE",
+        "%s: forget quality is left out because it needs the retrain model's truth ratios: evaluate the retrain model "
+        "with --log_samples, run `rub reference build RESULTS --out FILE`, and set RUB_REFERENCE=FILE",
         suite,
     )
 
@@ -138,7 +138,7 @@ def read_reference(path: Path) -> Reference:
     """Read a reference file.
 
     Raises:
-        DataError: it is missing or malformed, or of another format.
+        DataError: the file is missing or malformed, or has another format.
     """
     try:
         return _read(path, path.stat().st_mtime_ns)
@@ -166,14 +166,14 @@ def _read(path: Path, changed: int) -> Reference:
 
 
 def build_reference(results: Path, suite: str | None = None) -> Reference:
-    """Make a reference from what `lm_eval --log_samples --output_path …` wrote for a retrain model.
+    """Build a reference from the files that `lm_eval --log_samples --output_path …` wrote for a retrain model.
 
     Args:
-        results: a results_*.json, or a folder that holds one (at any depth; the newest counts).
-        suite: which one, where the results hold several.
+        results: results_*.json file, or folder that contains one at any depth (the newest is used).
+        suite: suite to use if the results contain several.
 
     Raises:
-        DataError: no such results, or they are of a --limit run, or hold no unattacked forget task with its samples.
+        DataError: there are no results, or they come from a --limit run or lack an unattacked forget task with samples.
     """
     files = [results] if results.is_file() else sorted(results.rglob("results_*.json"), key=lambda p: p.name)
     if not files:
@@ -181,14 +181,14 @@ def build_reference(results: Path, suite: str | None = None) -> Reference:
     file = files[-1]
     table = json.loads(file.read_text(encoding="utf-8"))
     if (table.get("config") or {}).get("limit") is not None:
-        raise DataError(f"{file} is of a --limit run; a reference needs every question, run it again without --limit")
+        raise DataError(f"{file} is of a --limit run, but a reference needs every question; run again without --limit")
     for task, config in table["configs"].items():
         report = (config.get("metadata") or {}).get("robust_unlearn_bench") or {}
         wanted = suite in (None, report.get("suite"))
         if wanted and report.get("leaf") == "forget" and (report.get("attack") or {}).get("name") == "none":
             samples = file.with_name(f"samples_{task}_{file.stem.removeprefix('results_')}.jsonl")
             if not samples.is_file():
-                raise DataError(f"{file} has no samples of {task} beside it; run lm_eval again with --log_samples")
+                raise DataError(f"{file} has no samples of {task} next to it; run lm_eval again with --log_samples")
             name, model = str(table.get("model_name") or "unknown"), report.get("model") or {}
             auc = (table["results"].get(f"{report['suite']}_privleak") or {}).get("auc_min40,none")
             reference = _collect(
@@ -207,22 +207,22 @@ def build_reference(results: Path, suite: str | None = None) -> Reference:
 def from_tofu_log(
     published: Mapping[str, Any], docs: Sequence[Mapping[str, Any]], *, suite: str, suite_version: str, model: str
 ) -> Reference:
-    """Make a reference from an evaluation log that TOFU's authors published.
+    """Build a reference from an evaluation log that TOFU's authors published.
 
     Args:
         published: the log's "eval_log_forget.json" part.
         docs: documents of the suite's forget leaf, in dataset order.
         suite: name of the suite.
-        suite_version: its version.
-        model: name of the model that the log is of.
+        suite_version: version of the suite.
+        model: name of the model that was evaluated.
 
     Raises:
-        DataError: the log is not of the first rows of these documents.
+        DataError: the log does not cover exactly the first rows of these documents.
     """
     true, false = published["avg_paraphrased_loss"], published["average_perturb_loss"]
     expected = min(FIRST, len(docs))
     if sorted(map(int, true)) != list(range(expected)):
-        raise DataError(f"the log of {model} is not of the first {expected} rows of {suite}; take another log")
+        raise DataError(f"the log of {model} does not cover the first {expected} rows of {suite}; use another log")
     pairs = ((docs[int(i)], true[i] - sum(false[i]) / len(false[i])) for i in true)
     first300 = expected < len(docs)
     return _collect(pairs, suite=suite, suite_version=suite_version, model=model, fingerprint="", first300=first300)

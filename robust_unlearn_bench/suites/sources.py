@@ -1,7 +1,7 @@
-"""Where rows come from: the Hugging Face hub, or a local mirror of the same files.
+"""Sources of rows: the Hugging Face hub, or a local mirror of the same files.
 
-`RUB_DATA=DIR` (or `--metadata data_dir=DIR`) reads a mirror, otherwise the hub is asked. Nothing falls back silently:
-with a mirror the hub is never touched.
+`RUB_DATA=DIR` (or `--metadata data_dir=DIR`) selects a mirror; otherwise rows come from the hub. There is no silent
+fallback: with a mirror, the hub is never accessed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class HubSource:
 
     Attributes:
         dataset: "owner/name".
-        mirror: how to supply the data without the hub, as the end of a sentence.
-        access: what must be done before the hub hands the data out, or "".
+        mirror: how to supply the data without the hub, worded as the end of a sentence.
+        access: steps required to get access on the hub, or "".
     """
 
     dataset: str
@@ -36,7 +36,7 @@ class HubSource:
     access: str = ""
 
     def rows(self, config: str, split: str) -> list[Row]:
-        """Rows of one split, in dataset order.
+        """Return the rows of one split, in dataset order.
 
         Raises:
             DataError: the hub cannot be reached, refuses, or has no such split.
@@ -45,7 +45,7 @@ class HubSource:
 
         try:
             return [dict(row) for row in load_dataset(self.dataset, config or None, split=split)]
-        except Exception as error:  # whatever network, hub, cache or parser raise: there is no common base
+        except Exception as error:  # errors of network, hub, cache and parser have no common base
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no details'}"
             remedy = f"{self.access}, or set" if self.access else "check the network, or set"
             raise DataError(
@@ -62,10 +62,10 @@ class MirrorSource:
     """Rows of the same dataset in a local folder.
 
     Attributes:
-        root: the folder that RUB_DATA names.
-        files: (config, split) → candidate files below `root`; the first that exists is read.
-        dataset: what is mirrored, for messages.
-        layout: how the folder should look, as the end of a sentence.
+        root: folder that RUB_DATA names.
+        files: function from (config, split) to candidate files below `root`; the first that exists is read.
+        dataset: name of the mirrored dataset, for messages.
+        layout: expected content of the folder, worded as the end of a sentence.
     """
 
     root: Path
@@ -74,10 +74,10 @@ class MirrorSource:
     layout: str
 
     def rows(self, config: str, split: str) -> list[Row]:
-        """Rows of one file, in order.
+        """Return the rows of one file, in order.
 
         Raises:
-            DataError: the folder or file is missing, or not what it should be.
+            DataError: the folder or file is missing or malformed.
         """
         if not self.root.is_dir():
             raise DataError(
@@ -89,8 +89,8 @@ class MirrorSource:
             if path.is_file():
                 return read_rows(path)
         raise DataError(
-            f"{_part(config, split)} of {self.dataset} is not in the local mirror: there is no {candidates[0]}; make "
-            f"RUB_DATA {self.layout}, or unset it to read {self.dataset} from the Hugging Face hub"
+            f"{_part(config, split)} of {self.dataset} is not in the local mirror: there is no {candidates[0]}; set "
+            f"RUB_DATA to {self.layout}, or unset it to read {self.dataset} from the Hugging Face hub"
         )
 
     def __str__(self) -> str:
@@ -98,25 +98,25 @@ class MirrorSource:
 
 
 def mirror_dir(data_dir: str | None) -> Path | None:
-    """The local mirror that was asked for: the argument, else $RUB_DATA, else None."""
+    """Return the local mirror to use: the argument, else $RUB_DATA, else None."""
     chosen = data_dir or os.environ.get("RUB_DATA")
     return Path(chosen).expanduser() if chosen else None
 
 
 def fetch(source: Source, config: str, split: str, **columns: type) -> list[Row]:
-    """Rows of one split, reduced to the named columns and checked.
+    """Return the rows of one split, checked and reduced to the named columns.
 
     Args:
-        source: where from.
+        source: source of the rows.
         config: dataset configuration.
-        split: split of it.
-        columns: column → `str`, `int`, or `list` for a non-empty list of strings.
+        split: split of the configuration.
+        columns: type of each column: `str`, `int`, or `list` for a non-empty list of strings.
 
     Returns:
-        The named columns in the order given, and "cluster" where the rows have it.
+        Rows with the named columns in the order given, and with "cluster" if present.
 
     Raises:
-        DataError: the split is empty, or a row lacks a column or holds another type.
+        DataError: the split is empty, a row lacks a column, or a value has another type.
     """
     rows = source.rows(config, split)
     where = f"{_part(config, split)} of {source}"
@@ -133,10 +133,10 @@ def fetch(source: Source, config: str, split: str, **columns: type) -> list[Row]
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Rows of a JSON array, of JSON lines, or of plain text (one row); a bare string becomes {"text": …}.
+    """Read rows from a JSON array, JSON lines or plain text (one row); a bare string becomes {"text": …}.
 
     Raises:
-        DataError: the file is not UTF-8 or not JSON, or an item is neither object nor string.
+        DataError: the file is not UTF-8 or not JSON, or an item is neither an object nor a string.
     """
     try:
         text = path.read_bytes().decode("utf-8")

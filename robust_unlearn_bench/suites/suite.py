@@ -1,7 +1,7 @@
-"""What a suite is made of: leaves (one task each), corpora (what attacks and unlearners train on), attacks.
+"""Parts of a suite: leaves (one task each), corpora (text that attacks and unlearners train on) and attacks.
 
-Nothing here imports torch, datasets or lm-eval: a suite is a description that the harness, the unlearning loop and the
-leaderboard all read.
+This module imports neither torch nor datasets nor lm-eval: a suite is a description that the harness, the unlearning
+loop and the leaderboard all read.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ HigherMeans = Literal["more_knowledge", "less_knowledge", "more_utility"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One thing to ask of a model; see `harness.requests` for what each kind answers.
+    """One request to a model; see `harness.token_requests` for the answer to each kind.
 
     Attributes:
         kind: "generate" (greedy continuation), "token_scores" (log-probability and greedy match per token),
             "token_cut" (text cut to n tokens by the model's own tokenizer), or lm-eval's own "loglikelihood" of
-            options["text"] after the prompt, answered (sum of log-probabilities, whether all tokens are greedy).
-        prompt: the text the model is conditioned on ("" for none).
-        options: JSON-serialisable details of that kind.
+            options["text"] after the prompt, answered by (sum of log-probabilities, whether all tokens are greedy).
+        prompt: text that the model is conditioned on ("" for none).
+        options: JSON-serialisable options of that kind.
     """
 
     kind: RequestKind
@@ -41,16 +41,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """How the per-document values of one metric become one number, and how to read it.
+    """A metric of a leaf: how per-document values become one number, and how to interpret it.
 
     Attributes:
         name: key in `Leaf.score` and in the results file.
-        aggregate: list of per-document values → number.
-        higher_is_better: what lm-eval prints an arrow for; for forget metrics this is False.
-        higher_means: what a larger value says about the model.
-        role: "forget" and "utility" metrics enter the score, "privacy" and "report" are shown.
+        aggregate: function from the list of per-document values to a number.
+        higher_is_better: direction of the arrow that lm-eval prints; False for forget metrics.
+        higher_means: meaning of a larger value.
+        role: "forget" and "utility" metrics enter the score; "privacy" and "report" metrics are only shown.
         floor: value of a model that knows nothing (chance level for multiple choice).
-        stderr: "mean" for `metrics.means.mean_stderr`, or (values, their clusters) → standard error, or None.
+        stderr: "mean" for `metrics.means.mean_stderr`, a function (values, clusters) → standard error, or None.
     """
 
     name: str
@@ -63,10 +63,10 @@ class Metric:
 
 
 class Source(Protocol):
-    """Where rows come from: the hub, a local mirror, or the package."""
+    """Source of rows: the hub, a local mirror, or the package."""
 
     def rows(self, config: str, split: str) -> list[dict[str, Any]]:
-        """Rows of one split, in dataset order.
+        """Return the rows of one split, in dataset order.
 
         Raises:
             DataError: the data are missing or malformed; the message names the dataset, the config and the remedies.
@@ -75,98 +75,98 @@ class Source(Protocol):
 
 
 class Leaf(Protocol):
-    """One task: documents, what is asked about each, and the score of the answers."""
+    """One task: documents, the requests for each, and the score of the answers."""
 
     @property
     def name(self) -> str:
-        """Unique in its suite; the task is called `<suite>_<name>`."""
+        """Name of the leaf, unique in its suite; the task is called `<suite>_<name>`."""
         ...
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Every key that `score` can return, in the order of the results table."""
+        """Metrics that `score` returns, in the order of the results table."""
         ...
 
     @property
     def gives(self) -> frozenset[Given]:
-        """What registered metrics of one document can read here, see `metrics.document.Reading.gives`."""
+        """Kinds of input for registered per-document metrics, see `metrics.document.Reading.gives`."""
         ...
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
-        """Documents in dataset order; a "cluster" key names the unit that a bootstrap resamples."""
+        """Return the documents in dataset order; a "cluster" key names the unit that a bootstrap resamples."""
         ...
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
-        """What the model is asked about one document; the first prompt is the one that is hashed and logged."""
+        """Return the requests for one document; the first prompt is the one that is hashed and logged."""
         ...
 
     def target(self, doc: dict[str, Any]) -> str:
-        """The reference answer, for logs."""
+        """Return the reference answer, for logs."""
         ...
 
     def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading | None:
-        """What registered metrics of one document read; None for a leaf that gives nothing."""
+        """Return the input for registered per-document metrics, or None for a leaf that has none."""
         ...
 
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
-        """Per-document value of every metric, from the answers in the order of `requests`; unscored ones are None."""
+        """Return each metric's value for one document, None if unscored; answers are in the order of `requests`."""
         ...
 
 
 class LeafDefaults:
-    """The members of `Leaf` for leaves whose answers are no text or tokens that a registered metric could read."""
+    """Members of `Leaf` for leaves whose answers contain no input for registered per-document metrics."""
 
     __slots__ = ()
 
     @property
     def gives(self) -> frozenset[Given]:
-        """Nothing."""
+        """Empty set: no registered metric can be computed."""
         return frozenset()
 
     def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading | None:
-        """None."""
+        """Return None."""
         return None
 
 
 @runtime_checkable
 class Comparing(Protocol):
-    """A leaf that compares the model with the retrain model, whose measurements lie in a reference file."""
+    """A leaf that compares a model with the retrain model, whose measurements are stored in a reference file."""
 
     def against(self, reference: str) -> Leaf:
-        """The same leaf with another reference file."""
+        """Return this leaf with another reference file."""
         ...
 
     def refuse(self, fingerprint: str) -> None:
         """Refuse to compare the retrain model with itself.
 
         Args:
-            fingerprint: of the model's weights, "" when unknown.
+            fingerprint: fingerprint of the model's weights, "" if unknown.
 
         Raises:
-            DataError: the fingerprint is that of the reference.
+            DataError: the fingerprint equals that of the reference.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """What is forgotten, how that is measured, and what is done to the weights before measuring again.
+    """An unlearning task: the text to forget, how forgetting is measured, and the attacks to measure it under.
 
     Attributes:
-        name: "muse_books", "tofu_forget10", "nano_books", …
-        version: frozen together with data, prompts, metrics and attack parameters; printed into every result.
-        leaves: in the order of the results table.
-        source: data directory (a local mirror, or None for the default) → where rows come from.
-        corpora: source → forget and retain text for attacks and unlearners.
-        attacks: the standard set of `<name>_robust`, by name; "none" first.
-        curve: the attacks of `<name>_curve`.
-        attack_defaults: attack family → parameters that this suite sets unless the user does.
-        dataset: where the rows live, for messages ("muse-bench/MUSE-Books").
+        name: name of the suite: "muse_books", "tofu_forget10", "nano_books", …
+        version: common version of data, prompts, metrics and attack parameters, written into every result.
+        leaves: leaves in the order of the results table.
+        source: function from a data directory (a local mirror, or None for the default) to a source of rows.
+        corpora: function from a source to the forget and retain text for attacks and unlearners.
+        attacks: names of the standard attacks of `<name>_robust`, "none" first.
+        curve: names of the attacks of `<name>_curve`.
+        attack_defaults: parameters by attack family that this suite sets unless the user does.
+        dataset: name of the dataset, for messages ("muse-bench/MUSE-Books").
         embedded: whether data and models come with the package, so that controls can be trained on the spot.
         clean: name of the group that runs the suite unattacked; "" for the suite's own name.
-        extra: leaves that are in no group, because their data are not everywhere.
+        extra: leaves that are in no group, because not every mirror has their data.
         series: the group of all unattacked suites that measure successive stages of one criterion
-            ("muse_news_scal"), or "". Leaves of such suites bear no tag, because their data are not in every mirror.
+            ("muse_news_scal"), or "". Leaves of such suites have no tag, because not every mirror has their data.
     """
 
     name: str
@@ -189,10 +189,10 @@ class Suite:
         return self.clean or self.name
 
     def leaf(self, name: str) -> Leaf:
-        """The leaf of that name.
+        """Return the leaf with the given name.
 
         Raises:
-            UnknownNameError: there is none.
+            UnknownNameError: there is no such leaf.
         """
         leaves = {leaf.name: leaf for leaf in (*self.leaves, *self.extra)}
         if name not in leaves:
@@ -207,4 +207,4 @@ SUITES: Registry[Suite] = Registry(
     requires=("name", "version", "leaves", "source", "corpora", "attacks"),
     make=lambda define: define(),
 )
-"""Suite name → suite; what is registered is a function without arguments that returns it."""
+"""Suites by name; the decorated object is a function without arguments that returns the suite."""

@@ -28,7 +28,7 @@ LAYOUT = "a folder with tofu/forget10.json and its siblings, the hub's own files
 
 
 def tofu_corpora(name: str, forget: str, retain: str) -> Callable[[Source], Corpora]:
-    """Question and answer pairs; the loss falls on the answer."""
+    """Return a loader of question-answer pairs, where the loss is taken on the answer."""
 
     def load(source: Source) -> Corpora:
         return Corpora(

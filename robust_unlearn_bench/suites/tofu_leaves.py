@@ -1,12 +1,12 @@
-"""TOFU's two measurements, on rows in TOFU's own schema.
+"""TOFU's two leaves, on rows in TOFU's own schema.
 
     config                                                    columns
     {forget split}_perturbed, retain_perturbed                question, answer, paraphrased_answer, perturbed_answer
     real_authors_perturbed, world_facts_perturbed             question, answer, perturbed_answer
 
-An answer is scored on its own tokens and EOS, after `Question: …⏎Answer: ` or, when the user asks for it, after the
-question in the model's chat template. A "cluster" column names the author; without one, every twenty questions of
-TOFU's own sets are one author's, and each real author and world fact stands alone.
+An answer is scored on its own tokens and EOS, after `Question: …⏎Answer: ` or, on request, after the question in the
+model's chat template. A "cluster" column names the author; without one, every twenty questions of TOFU's own sets are a
+cluster, and every question about real authors or world facts is a cluster of its own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PARTS = ("prob", "rouge", "truth_ratio")
 
 
 def prompt(question: str) -> str:
-    """What stands before an answer; its last space belongs to the answer's first token."""
+    """Return the prompt of an answer; its trailing space belongs to the answer's first token."""
     return f"Question: {question}\nAnswer: "
 
 
@@ -52,7 +52,7 @@ def _docs(source: Source, config: str, author: int) -> list[dict[str, Any]]:
 
 
 def _requests(doc: Mapping[str, Any]) -> list[Request]:
-    """A free answer, then the score of the true, the paraphrased (where there is one) and each perturbed answer."""
+    """Request a free answer, then scores of the true, the paraphrased (if present) and each perturbed answer."""
     question = doc["question"]
     given = [doc["answer"], *filter(None, [doc["paraphrased_answer"]]), *doc["perturbed_answer"]]
     free = Request("generate", prompt(question).rstrip(), {"max_new_tokens": 200, "chat": question})
@@ -64,14 +64,14 @@ GIVES: frozenset[Given] = frozenset({"output", "tokens"})
 
 
 def _reading(doc: Mapping[str, Any], answers: Sequence[Mapping[str, Any]]) -> Reading:
-    """The free answer, and the tokens of the true one."""
+    """Return the free answer and the tokens of the true one."""
     free, true, *_ = answers
     return Reading.scored(doc["answer"], true, output=free["text"])
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """One question's answers, read.
+    """Values derived from the answers to one question.
 
     Attributes:
         true, false: mean log-probability of the true answer and of each perturbed one.
@@ -106,7 +106,7 @@ def _map(function: Callable[[float], float], value: float | None) -> float | Non
 # --- forget --------------------------------------------------------------------------------------------------------
 
 Pair = Mapping[str, float]
-"""Log truth ratio of one question: {"candidate": …, "reference": …}."""
+"""Log truth ratios of one question: {"candidate": …, "reference": …}."""
 
 
 def _forget_quality(values: Sequence[Pair]) -> float:
@@ -123,16 +123,16 @@ def _samples(values: Sequence[Pair]) -> tuple[list[float], list[float]]:
 
 @dataclass(frozen=True, slots=True)
 class TofuForget:
-    """Are the forget authors forgotten, and as if they had never been learnt?
+    """Forgetting: are the forget authors forgotten as if they had never been learnt?
 
     `forget_quality`, `ks_distance` and `forget_quality_first300` need the retrain model's truth ratios: they are
-    metrics of this leaf only where a reference is given (of its first 300 rows: the last of them alone).
+    metrics of this leaf only if a reference is given, and only the last of them if it covers only the first 300 rows.
 
     Attributes:
-        suite: name of the suite, which a reference must bear.
-        version: its version, likewise.
+        suite: name of the suite, which the reference must match.
+        version: version of the suite, which the reference must match.
         split: "forget01", "forget05" or "forget10".
-        reference: file of the retrain model's truth ratios; None takes $RUB_REFERENCE.
+        reference: file with the retrain model's truth ratios; None for the one that $RUB_REFERENCE names.
     """
 
     suite: str
@@ -143,7 +143,7 @@ class TofuForget:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Probability and ROUGE of the true answer, truth ratios, and what the reference allows."""
+        """Probability and ROUGE of the true answer, truth ratios, and the metrics that the reference allows."""
         own = (
             Metric("prob", mean, False, "more_knowledge", "forget"),
             Metric("rouge", mean, False, "more_knowledge", "forget"),
@@ -162,10 +162,10 @@ class TofuForget:
         return (*own, first) if reference.first300 else (*own, *whole, first)
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
-        """Rows of {split}_perturbed.
+        """Return the rows of {split}_perturbed.
 
         Raises:
-            DataError: the reference is of another suite or version, or does not cover these rows.
+            DataError: the reference belongs to another suite or version, or does not cover these rows.
         """
         docs = _docs(source, f"{self.split}_perturbed", AUTHOR)
         if reference := self._reference():
@@ -175,11 +175,11 @@ class TofuForget:
         return docs
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
-        """A free answer and the score of seven given ones."""
+        """Request a free answer and the scores of seven given ones."""
         return _requests(doc)
 
     def target(self, doc: dict[str, Any]) -> str:
-        """The true answer."""
+        """Return the true answer."""
         return str(doc["answer"])
 
     @property
@@ -188,11 +188,11 @@ class TofuForget:
         return GIVES
 
     def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading:
-        """The free answer and the tokens of the true one."""
+        """Return the free answer and the tokens of the true one."""
         return _reading(doc, answers)
 
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
-        """Probability, ROUGE-L recall, truth ratios; with a reference, the pair that the KS test compares."""
+        """Compute probability, ROUGE-L recall and truth ratios; with a reference, also the pair for the KS test."""
         read = _read(doc, answers)
         values: dict[str, Any] = {
             "prob": METRICS["prob"](_reading(doc, answers)),
@@ -210,14 +210,14 @@ class TofuForget:
         return values
 
     def against(self, reference: str) -> TofuForget:
-        """The same leaf with another reference file."""
+        """Return this leaf with another reference file."""
         return replace(self, reference=reference)
 
     def refuse(self, fingerprint: str) -> None:
         """Refuse to measure the retrain model against its own truth ratios.
 
         Raises:
-            DataError: the fingerprint is that of the reference.
+            DataError: the fingerprint equals that of the reference.
         """
         if reference := self._reference():
             reference.refuse(fingerprint)
@@ -252,10 +252,10 @@ def _model_utility_stderr(values: Sequence[Parts], clusters: Sequence[str]) -> f
 
 @dataclass(frozen=True, slots=True)
 class TofuUtility:
-    """What is still known of the retained authors, of real authors and of the world?
+    """Utility: what does the model still know about the retained authors, real authors and the world?
 
-    Model utility is the harmonic mean of probability, ROUGE-L recall and truth ratio on the three sets: NaN unless all
-    nine are measured.
+    Model utility is the harmonic mean of probability, ROUGE-L recall and truth ratio on the three sets, and NaN unless
+    all nine are measured.
     """
 
     name: str = "utility"
@@ -269,7 +269,7 @@ class TofuUtility:
     )
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
-        """Rows of the three sets."""
+        """Return the rows of the three sets."""
         return [
             {"set": name, **doc}
             for name in SETS
@@ -277,11 +277,11 @@ class TofuUtility:
         ]
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
-        """A free answer and the score of the given ones."""
+        """Request a free answer and the scores of the given ones."""
         return _requests(doc)
 
     def target(self, doc: dict[str, Any]) -> str:
-        """The true answer."""
+        """Return the true answer."""
         return str(doc["answer"])
 
     @property
@@ -290,11 +290,11 @@ class TofuUtility:
         return GIVES
 
     def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading:
-        """The free answer and the tokens of the true one."""
+        """Return the free answer and the tokens of the true one."""
         return _reading(doc, answers)
 
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
-        """The three components of the document's own set; the others are None."""
+        """Compute the three components of the document's own set; the others are None."""
         read = _read(doc, answers)
         own: Literal["retain", "real_authors", "world_facts"] = doc["set"]
         prob = truth_ratio.probability(read.true) if own == "retain" else truth_ratio.preference(read.true, read.false)

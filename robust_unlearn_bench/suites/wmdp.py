@@ -23,15 +23,15 @@ LAYOUT = (
 ACCESS = "open https://huggingface.co/datasets/{dataset} once to be granted access, log in with `hf auth login`"
 
 SHORTEST = 50
-"""Characters: headings and blank lines of WikiText are no retain text (as in the benchmark's own unlearning code)."""
+"""Characters that a text must exceed: drops WikiText's headings and blank lines, like the benchmark's own code."""
 
 
 @dataclass(frozen=True, slots=True)
 class WmdpHub:
-    """The several datasets on the hub that WMDP consists of."""
+    """The hub datasets that make up WMDP."""
 
     def rows(self, config: str, split: str) -> list[dict[str, Any]]:
-        """Rows of one of them.
+        """Return the rows of one of the datasets.
 
         Raises:
             DataError: the hub cannot be reached or has not granted access.
@@ -59,7 +59,7 @@ def _source(data_dir: str | None) -> Source:
 
 
 def _corpora(name: str, forget: str | None) -> Callable[[Source], Corpora]:
-    """Forget text from the domain's corpus where one was published; retain text from WikiText-2, as in the paper."""
+    """Return a loader of the domain's forget text, if published, and WikiText-2 as retain text, as in the paper."""
 
     def load(source: Source) -> Corpora:
         return Corpora(

@@ -86,7 +86,7 @@ def test_suite_defaults_fill_what_the_spec_leaves_open() -> None:
         ("gptq4\0", "cannot be read"),
         ("(" * 5000, "cannot be read"),
         ("relearn50(lr=1e999)", "lr=inf: give a finite number"),
-        ("gptq4(bits=3)", "says bits=4 in its name and 3 beside it"),
+        ("gptq4(bits=3)", "has bits=4 in its name but 3 as a parameter"),
         ("gptq4(samples=1.5)", "samples=1.5: input should be a valid integer"),
         ("gptq4(samples=True)", "samples=True: input should be a valid integer"),
         ("gptq4(symmetric=1)", "symmetric=1: input should be a valid boolean"),

@@ -115,7 +115,7 @@ def test_controls_print_leakage(checkpoint: Any, tmp_path: Path) -> None:
             ["muse_books", "--controls", "--out", "o"],
             "--controls needs --target MODEL and --retrain MODEL for muse_books",
         ),
-        (["nano_books", "--controls"], "say where with --out FOLDER"),
+        (["nano_books", "--controls"], "choose a folder with --out FOLDER"),
         (["nano_books", "--controls", "--out", "o", "--limit", "2"], "needs every document: leave out --limit"),
         (["nano_books", "--target", "t"], "are for --controls"),
     ],

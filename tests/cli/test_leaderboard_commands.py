@@ -132,7 +132,9 @@ def test_bad_input_is_one_sentence(saved: dict[str, Path], root: Path, tmp_path:
     assert "known: nano_books" in refused(leaderboard_app, "table", "--suite", "zzz", "--root", root)
     assert "no record of" in refused(leaderboard_app, "compare", "zz", "zz", "--root", root)
     for margin in (0, 1, 7):
-        assert "no fraction" in refused(gate_app, "init", saved["good"], "--margin", margin, "--out", empty / "g.toml")
+        assert "not a fraction" in refused(
+            gate_app, "init", saved["good"], "--margin", margin, "--out", empty / "g.toml"
+        )
 
 
 def test_gate_says_better_and_worse_in_words(saved: dict[str, Path], tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_the_target_under_a_new_name_is_not_valid(
     words = ("--suite", SUITE, "--name", "Nothing to see", "--root", board / "leaderboard", "--out", target_submission)
     said = rub("submit", "--model", target, *words, code=1)
     assert "NOT valid" in said
-    assert "next: mend" in said
+    assert "next: fix" in said
     assert r"- [ ] `rub leaderboard validate" in (target_submission / "checklist.md").read_text()
 
 

@@ -168,7 +168,7 @@ def test_long_prompts_lose_their_beginning_and_long_texts_their_end(tiny_lm):
 
 
 def test_more_new_tokens_than_the_context_is_refused(tiny_lm):
-    with pytest.raises(ModelError, match="64 new tokens are asked for"):
+    with pytest.raises(ModelError, match="64 new tokens are requested"):
         answer(tiny_lm(window=16), [generate("the", new=64)])
 
 

@@ -163,12 +163,12 @@ def test_reload_refuses_weights_that_are_not_the_checkpoint_s(loaded: Any, tiny_
     model = loaded()
     with torch.no_grad():
         model.lm_head.weight[0, 0] += 1
-    with pytest.raises(AttackError, match="gives other weights when it is loaded again"):
+    with pytest.raises(AttackError, match="gives different weights when loaded again"):
         Snapshot(model, "reload")
     model = loaded()
     snapshot = Snapshot(model, "reload")
     tiny_llama(seed=1).save_pretrained(tmp_path / "model")
-    with pytest.raises(AttackError, match="gives other weights"):
+    with pytest.raises(AttackError, match="gives different weights"):
         snapshot.restore(model)
 
 

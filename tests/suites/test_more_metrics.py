@@ -44,10 +44,10 @@ def test_direction_follows_what_the_metric_says_and_what_the_leaf_is_about() -> 
     ("suite", "leaf", "name", "kind", "message"),
     [
         ("nano_books", "extraction", "probb", UnknownNameError, "unknown metric 'probb': did you mean 'prob'"),
-        ("nano_books", "extraction", "es", ConfigError, "metric 'es' is one of leaf extraction already: leave it out"),
-        ("nano_books", "verbmem", "prob", ConfigError, "'prob' reads tokens, and leaf verbmem gives only output"),
-        ("nano_books", "extraction", "minkpp", ConfigError, "reads spread, and leaf extraction gives only tokens"),
-        ("nano_wmdp", "mcq", "prob", ConfigError, "leaf mcq gives nothing that such a metric reads"),
+        ("nano_books", "extraction", "es", ConfigError, "metric 'es' is already one of leaf extraction: leave it out"),
+        ("nano_books", "verbmem", "prob", ConfigError, "'prob' needs tokens, but leaf verbmem provides only output"),
+        ("nano_books", "extraction", "minkpp", ConfigError, "needs spread, but leaf extraction provides only tokens"),
+        ("nano_wmdp", "mcq", "prob", ConfigError, "leaf mcq provides no input for such metrics"),
     ],
 )
 def test_what_cannot_be_read_is_refused(suite: str, leaf: str, name: str, kind: Any, message: str) -> None:

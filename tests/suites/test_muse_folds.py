@@ -83,7 +83,7 @@ def test_a_mirror_without_the_series_names_its_files(mirror: Path, kind: str) ->
     with pytest.raises(
         DataError,
         match=rf"{kind}/forget_3 of muse-bench/MUSE-News is not in the local mirror: there is no .*/news/{kind}/forget_3"
-        rf"\.json; make RUB_DATA a folder with news/{kind}/forget_3\.json and its siblings, as muse_bench's load_data",
+        rf"\.json; set RUB_DATA to a folder with news/{kind}/forget_3\.json and its siblings, as muse_bench's load_data",
     ):
         corpora(f"muse_news_{kind}3", mirror)
 

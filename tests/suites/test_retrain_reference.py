@@ -60,7 +60,7 @@ def test_an_item_is_its_content_whatever_surrounds_it() -> None:
 @pytest.mark.parametrize(("suite", "version"), [("tofu_forget05", "1"), ("tofu_forget10", "2")])
 def test_another_suite_or_version_is_refused(tmp_path: Path, suite: str, version: str) -> None:
     reference().write(tmp_path / "r.json")
-    with pytest.raises(DataError, match=rf"is of tofu_forget10 version 1, and {suite} version {version} is measured"):
+    with pytest.raises(DataError, match=rf"is for tofu_forget10 version 1, but {suite} version {version} is measured"):
         load_reference(suite, version, str(tmp_path / "r.json"))
 
 
@@ -142,7 +142,7 @@ def test_build_from_results(tmp_path: Path) -> None:
     [
         ({"limit": 10}, r"is of a --limit run"),
         ({"attack": "gptq4"}, r"holds no unattacked forget task"),
-        ({"samples": False}, r"has no samples of tofu_forget10_forget beside it"),
+        ({"samples": False}, r"has no samples of tofu_forget10_forget next to it"),
     ],
 )
 def test_build_refuses_what_is_no_full_clean_run(tmp_path: Path, how: dict[str, Any], message: str) -> None:
@@ -166,5 +166,5 @@ def test_build_refuses_repeated_and_unscored_questions(tmp_path: Path) -> None:
 
 def test_a_log_of_other_rows_is_refused() -> None:
     log = {"avg_paraphrased_loss": {"0": 1.0, "7": 1.0}, "average_perturb_loss": {"0": [1.0], "7": [1.0]}}
-    with pytest.raises(DataError, match="not of the first 5 rows"):
+    with pytest.raises(DataError, match="does not cover the first 5 rows"):
         from_tofu_log(log, DOCS, suite="s", suite_version="1", model="m")

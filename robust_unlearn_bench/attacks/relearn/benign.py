@@ -1,4 +1,4 @@
-"""Benign fine-tuning: does forgetting survive training on text that has nothing to do with it?"""
+"""Benign fine-tuning: does forgetting survive training on unrelated text?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["BenignFinetune"]
 @ATTACKS.register("finetune", label="finetune{k}", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class BenignFinetune(StepsAttack):
-    """As `relearn`, on general text that belongs to no suite.
+    """Fine-tuning as in `relearn`, but on general text that belongs to no suite.
 
     Attributes:
         k: number of optimizer steps.
@@ -33,11 +33,11 @@ class BenignFinetune(StepsAttack):
     text: str = ""
 
     def own_text(self) -> Corpus | None:
-        """The texts of the file, or None for the embedded corpus."""
+        """Return the texts of the file, or None for the embedded corpus."""
         return _read(self.text) if self.text else None
 
     def corpus(self, context: AttackContext) -> Corpus:
-        """The general text."""
+        """Return the general text to train on."""
         own = self.own_text()
         corpus = context.general if own is None else own
         if not corpus.examples:

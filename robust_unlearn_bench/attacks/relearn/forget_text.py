@@ -1,4 +1,4 @@
-"""Relearning: does the model know again what it was made to forget, after a few steps of fine-tuning?"""
+"""Relearning: do a few steps of fine-tuning bring back what the model was made to forget?"""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Relearn(StepsAttack):
 @ATTACKS.register("relearn_retain", label="relearn{k}_retain", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnRetain(StepsAttack):
-    """As `relearn`, on the retain text: does knowledge come back that the attacker never showed?
+    """Relearning as in `relearn`, but on the retain text: does knowledge return that the attacker never showed?
 
     Attributes:
         k: number of optimizer steps.
@@ -49,7 +49,7 @@ class RelearnRetain(StepsAttack):
     name: ClassVar[str] = "relearn_retain"
 
     def corpus(self, context: AttackContext) -> Corpus:
-        """The suite's retain text."""
+        """Return the suite's retain text."""
         return corpora_of(self.name, context).retain
 
 
@@ -71,13 +71,13 @@ class RelearnConst(StepsAttack):
 
     @property
     def trajectory(self) -> tuple[Any, ...]:
-        """Every parameter but k."""
+        """Name and every parameter except k."""
         return (self.name, *dataclasses.astuple(dataclasses.replace(self, k=1)))
 
     def stages(
         self, model: Any, context: AttackContext, stops: Sequence[int]
     ) -> Generator[tuple[int, Diagnostics], None, None]:
-        """Train to the largest k, and stop at every k with the model in its own dtype."""
+        """Train up to the largest stop, and yield at every stop with the model in its own dtype."""
         yield from self.stations(
             model, context, self.encoded(context, self.corpus(context)), at=sorted(set(stops)), schedule=self.schedule
         )
@@ -118,7 +118,7 @@ class RelearnEpochs(TrainingAttack):
 @ATTACKS.register("relearn_split", label="relearn_split{k}", budget="steps")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnSplit(StepsAttack):
-    """As `relearn`, on half of the forget text: what comes back of the other half was hidden, not removed.
+    """Relearning as in `relearn`, on half of the forget text: if the other half returns, it was hidden, not removed.
 
     The clusters of the forget text (a TOFU author, a chapter, or a row where there are no clusters) are shuffled by
     `seed`, and half of them are trained on. On leaves that measure forgetting a document counts only when it can be
@@ -147,15 +147,15 @@ class RelearnSplit(StepsAttack):
     k: int = 20
 
     def halves(self, forget: Corpus) -> Halves:
-        """The half to train on and the half to measure on.
+        """Split the forget text into the half to train on and the half to measure on.
 
         Raises:
-            DataError: the text is one piece.
+            DataError: the text is a single piece that cannot be split.
         """
         return halves(forget, self.seed)
 
     def corpus(self, context: AttackContext) -> Corpus:
-        """The half of the forget text that is shown."""
+        """Return the half of the forget text to train on."""
         return self.halves(corpora_of(self.name, context).forget).shown
 
     def apply(self, model: Any, context: AttackContext) -> Diagnostics:

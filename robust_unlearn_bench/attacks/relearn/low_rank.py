@@ -1,4 +1,4 @@
-"""Relearning through a low-rank adapter, which is then merged: the cheap way to relearn a large model."""
+"""Relearning with a low-rank adapter that is merged afterwards: a cheap way to attack a large model."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Two halves of the forget text, and on which side a document of a leaf lies.
+"""Halves of the forget text, and the half that a document of a leaf belongs to.
 
-An attack that trains on one half says something only through documents about the other. A document is traced to the
-forget text by its cluster, where that is a cluster of the text (a TOFU author, a chapter), else by its own true text (the
-continuation, passage or answer), found word for word in the examples: in any that was shown, it counts as shown.
+An attack that trains on one half is informative only about documents of the other. A document is traced to the forget
+text by its cluster, if the text has that cluster (a TOFU author, a chapter), and otherwise by its own true text (the
+continuation, passage or answer), which must occur word for word in the examples. Text that occurs in both halves counts
+as shown.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ __all__ = ["Halves", "Side", "halves"]
 Side = Literal["shown", "held_out", "untraced"]
 
 TRUE_TEXT = ("gt", "text", "answer")
-"""Columns that hold a document's true text, the first that there is."""
+"""Columns that may hold a document's true text; the first one present is used."""
 
 
 class Halves:
     """Two disjoint parts of a corpus.
 
     Args:
-        shown: the part that is trained on.
-        held_out: the part to measure on.
+        shown: part to train on.
+        held_out: part to measure on.
     """
 
     def __init__(self, shown: Corpus, held_out: Corpus) -> None:
@@ -41,7 +42,7 @@ class Halves:
         return {"shown": self.shown, "held_out": self.held_out}
 
     def side(self, doc: Mapping[str, Any]) -> Side:
-        """Where a document lies; "untraced" when neither its cluster nor its true text occurs in the forget text."""
+        """Return a document's half; "untraced" if neither its cluster nor its true text occurs in the forget text."""
         text = next((doc[key] for key in TRUE_TEXT if isinstance(doc.get(key), str)), "")
         for side, clusters in self._clusters.items():
             if doc.get("cluster") in clusters:
@@ -53,7 +54,7 @@ class Halves:
 
     @property
     def report(self) -> dict[str, Any]:
-        """Clusters and numbers of examples, for diagnostics."""
+        """Clusters and number of examples of each half, for diagnostics."""
         return {
             key: value
             for side, part in self._parts.items()
@@ -62,12 +63,12 @@ class Halves:
 
 
 def halves(corpus: Corpus, seed: int) -> Halves:
-    """Two halves of a corpus, by clusters (by examples where no example names one), drawn by the seed.
+    """Split a corpus into two random halves of whole clusters; the shown half is the larger if their number is odd.
 
-    The half that is shown is the larger where clusters are odd in number.
+    An example without a cluster counts as a cluster of its own.
 
     Raises:
-        DataError: there is only one cluster.
+        DataError: the corpus has only one cluster.
     """
     units = [example.cluster or str(i) for i, example in enumerate(corpus.examples)]
     names = list(dict.fromkeys(units))
@@ -91,5 +92,5 @@ def _clusters(corpus: Corpus) -> set[str]:
 
 
 def _words(text: str) -> str:
-    """The text with every run of white space as one blank: decoding and re-wrapping must not hide a passage."""
+    """Collapse every run of white space to one space, so that decoding and re-wrapping do not hide a passage."""
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""What all attacks that train have in common: hyper-parameters, the run, and what is measured around it."""
+"""Base classes of the training attacks: hyper-parameters, the run, and the measurements before and after it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["StepsAttack", "TrainingAttack", "corpora_of"]
 
 PROBES = 32
-"""Sequences of the training data on which the loss before and after is measured."""
+"""Largest number of training sequences on which the loss is measured before and after the attack."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TrainingAttack(AttackDefaults):
-    """Hyper-parameters of a training attack, and how it is carried out.
+    """Base class of training attacks: hyper-parameters and the training run.
 
-    AdamW without weight decay, gradients clipped to norm 1.0, dropout off.
+    The optimizer is AdamW without weight decay; gradients are clipped to norm 1.0, and dropout is off.
 
     Attributes:
         lr: peak learning rate.
@@ -64,7 +64,7 @@ class TrainingAttack(AttackDefaults):
         refuse_unknown_precision(self.precision, f"attack {self.name}")
 
     def corpus(self, context: AttackContext) -> Corpus:
-        """The text to train on: the suite's forget text.
+        """Return the text to train on, which is the suite's forget text.
 
         Raises:
             DataError: the task belongs to no suite, or the text is empty.
@@ -72,7 +72,7 @@ class TrainingAttack(AttackDefaults):
         return corpora_of(self.name, context).forget
 
     def encoded(self, context: AttackContext, corpus: Corpus) -> list[Encoded]:
-        """The corpus as training sequences."""
+        """Encode a corpus as training sequences."""
         from ...training.encoding import encode
 
         return encode(corpus.examples, context.tokenizer, min(self.window, context.window))
@@ -88,19 +88,19 @@ class TrainingAttack(AttackDefaults):
         schedule: Schedule,
         warmup: float = 0.0,
     ) -> Generator[tuple[int, Diagnostics], None, None]:
-        """Train, and stop at the given steps with the model as it would be saved.
+        """Train, and yield at the given steps with the model in the state to be saved.
 
         Args:
-            model: trained in place.
-            context: progress and probe text.
-            sequences: the training data.
-            at: increasing step counts; the last is the length of the schedule.
-            epochs: instead of `at`: one station at the end of so many passes over the data.
-            schedule: of the learning rate.
-            warmup: fraction of the steps.
+            model: model to train in place.
+            context: provides the progress callback and the probe text.
+            sequences: training data.
+            at: step counts to stop at, in increasing order; the last is the length of the schedule.
+            epochs: number of passes over the data, given instead of `at`; the only station is then at their end.
+            schedule: learning-rate schedule.
+            warmup: fraction of the steps spent on warm-up.
 
         Yields:
-            Steps taken and diagnostics.
+            Number of steps taken, and diagnostics.
         """
         from ...training.finetune import FinetuneConfig, Finetuning
         from ...training.likelihood import mean_loss
@@ -144,7 +144,7 @@ class TrainingAttack(AttackDefaults):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StepsAttack(TrainingAttack):
-    """A training attack of a given number of steps, all on one text.
+    """Training attack that takes a given number of steps on one text.
 
     Attributes:
         k: optimizer steps.
@@ -162,14 +162,14 @@ class StepsAttack(TrainingAttack):
 
 
 def corpora_of(attack: str, context: AttackContext) -> Corpora:
-    """The suite's forget and retain text.
+    """Return the suite's forget and retain text.
 
     Raises:
         DataError: the task belongs to no suite, or the suite's forget or retain text is empty.
     """
     if context.corpora is None:
         raise DataError(
-            f"attack {attack} trains on a suite's forget or retain text, and this task belongs to no suite: "
+            f"attack {attack} trains on a suite's forget or retain text, but this task belongs to no suite: "
             f"{NAME_A_SUITE}"
         )
     for corpus in (context.corpora.forget, context.corpora.retain):
