@@ -7,5 +7,5 @@ truth_ratio.py      answer probability, truth ratio and its two readings
 forget_quality.py   Kolmogorov–Smirnov p-value and distance
 utility.py          harmonic mean, TOFU's model utility
 means.py            mean over what was scored
-bootstrap.py        standard errors of the measures that are no plain mean
+bootstrap.py        the cluster bootstrap behind standard errors and the leaderboard's intervals
 """
