@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from robust_unlearn_bench.errors import MissingExtraError
-from robust_unlearn_bench.optimizers import GRADES
+from robust_unlearn_bench.optimizers import OPTIMIZERS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -42,7 +42,7 @@ def test_every_extra_that_a_message_names_brings_the_package(root: Path, project
 
 
 def test_every_extra_of_the_grade_table_exists(project: dict[str, Any]) -> None:
-    assert {row.extra for row in GRADES.values()} - {""} <= project["optional-dependencies"].keys()
+    assert {OPTIMIZERS[name].facts.extra for name in OPTIMIZERS} - {""} <= project["optional-dependencies"].keys()
 
 
 def test_a_missing_dependency_is_installed_by_name_and_a_missing_extra_as_an_extra() -> None:

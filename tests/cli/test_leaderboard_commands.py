@@ -127,7 +127,7 @@ def test_bad_input_is_one_sentence(saved: dict[str, Path], root: Path, tmp_path:
     nowhere, empty = tmp_path / "nowhere", tmp_path / "empty"
     empty.mkdir()
     for command in ("table", "rescore", "build", "export"):
-        assert "no folder" in refused(leaderboard_app, command, "--root", nowhere)
+        assert "is not a folder" in refused(leaderboard_app, command, "--root", nowhere)
         assert "no anchors" in refused(leaderboard_app, command, "--root", empty)
     assert "known: nano_books" in refused(leaderboard_app, "table", "--suite", "zzz", "--root", root)
     assert "no record of" in refused(leaderboard_app, "compare", "zz", "zz", "--root", root)

@@ -23,8 +23,7 @@ def saved(tiny_llama, tiny_tokenizer, tmp_path):
 
 def test_the_checkpoint_holds_what_the_attack_in_memory_gives(saved, tiny_tokenizer, tmp_path):
     out = attack_checkpoint("rtn4(group_size=16)", str(saved), tmp_path / "attacked", dtype="float32")
-    from robust_unlearn_bench.attacks import parse
-    from robust_unlearn_bench.attacks.spec import AttackContext
+    from robust_unlearn_bench.attacks import AttackContext, parse
     from robust_unlearn_bench.suites.general import general_corpus
 
     model = AutoModelForCausalLM.from_pretrained(saved).eval()

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from robust_unlearn_bench.attacks.spec import AttackSpec
+from robust_unlearn_bench.attacks import ATTACKS, AttackDefaults, AttackSpec
 from robust_unlearn_bench.harness import peak_memory
 from robust_unlearn_bench.harness.peak_memory import PeakMemory
 from robust_unlearn_bench.harness.plan import Plan
@@ -55,14 +55,12 @@ def test_a_system_that_cannot_tell_says_nothing(tmp_path: Path, monkeypatch: pyt
     assert PeakMemory(torch.nn.Linear(2, 2)).read() is None
 
 
+@ATTACKS.register("greedy")
 @dataclass(frozen=True, slots=True)
-class Greedy:
+class Greedy(AttackDefaults):
     """Uses memory and leaves the weights alone."""
 
-    family: ClassVar[str] = "greedy"
-    argument: ClassVar[str | None] = None
-    version: ClassVar[int] = 1
-    trains: ClassVar[bool] = False
+    name: ClassVar[str] = "greedy"
 
     megabytes: int = 0
 

@@ -301,6 +301,6 @@ def test_a_model_without_linear_layers_is_refused_and_the_others_go_on(tiny_lm, 
     lm = tiny_lm()
     del lm.model.model.layers[:]
     requests = [request(RTN()), request(Scale())]
-    with pytest.raises(ModelError, match="has no list of decoder blocks: weight attacks need a transformer"):
+    with pytest.raises(ModelError, match="has no list of decoder blocks: give a transformer language model"):
         AttackSession(lm).run(requests)
     assert Scale.applied == [0.5]

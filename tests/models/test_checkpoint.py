@@ -47,11 +47,6 @@ def empty(folder: Path) -> None:
         path.unlink()
 
 
-def adapter(folder: Path) -> None:
-    empty(folder)
-    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": "no/such"}))
-
-
 def without_tokenizer(folder: Path) -> None:
     for path in folder.glob("tokenizer*"):
         path.unlink()
@@ -75,7 +70,6 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "unknown architecture": (configure(model_type="nosuch"), r"cannot be loaded \(.*nosuch"),
     "no tokenizer": (without_tokenizer, r"^tokenizer of model .* cannot be loaded \("),
     "empty": (empty, r"cannot be loaded \("),
-    "adapter": (adapter, r"model 'no/such' cannot be loaded \("),
 }
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fixtures.environments import build, install, sh
-
-from robust_unlearn_bench.harness.task_yaml import task_files
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "plugin_example"
 
@@ -94,12 +94,13 @@ def test_a_broken_distribution_is_named_and_the_rest_works(environment: Path, mo
     sh(*rub, "eval", "nano_books_extraction", "--model", model, "--attacks", "shrink10", cwd=tmp_path, code=2, **quiet)
 
 
-def test_the_examples_tasks_are_in_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(EXAMPLE)
-    import rub_shelf.suite  # type: ignore[import-not-found]  # registers the suite in this process
-
-    assert rub_shelf.suite.SUITES["shelf"].name == "shelf"
-    present = {
-        path.relative_to(EXAMPLE / "tasks").as_posix(): path.read_text() for path in (EXAMPLE / "tasks").rglob("*.yaml")
-    }
-    assert present == task_files(["shelf"])
+def test_the_examples_tasks_are_in_sync(tmp_path: Path, root: Path) -> None:
+    write = "from robust_unlearn_bench.harness.task_yaml import task_files, write_files; from pathlib import Path; "
+    write += "import sys, rub_shelf.attack, rub_shelf.suite; write_files(Path(sys.argv[1]), task_files(['shelf']))"
+    path = f"{root}{os.pathsep}{EXAMPLE}"
+    sh(sys.executable, "-c", write, tmp_path, cwd=tmp_path, PYTHONPATH=path)
+    written, shipped = (
+        {file.relative_to(folder).as_posix(): file.read_text() for file in folder.rglob("*.yaml")}
+        for folder in (tmp_path, EXAMPLE / "tasks")
+    )
+    assert written == shipped

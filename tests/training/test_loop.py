@@ -66,6 +66,9 @@ class Model(nn.Module):
         for p in self.parameters():
             p.data.normal_(generator=generator)
 
+    def get_input_embeddings(self) -> nn.Module:
+        return self.words
+
     def forward(self, input_ids: Tensor, use_cache: bool) -> Any:
         states = self.words(input_ids)
         for layer in self.layers:

@@ -12,12 +12,12 @@ import torch
 
 from robust_unlearn_bench.attacks import AttackContext, parse
 from robust_unlearn_bench.attacks.relearn.forget_text import Relearn, RelearnConst
-from robust_unlearn_bench.attacks.relearn.training_attack import _loss
 from robust_unlearn_bench.errors import ConfigError, DataError, ModelError, RubError, UnknownNameError
 from robust_unlearn_bench.suites.corpus import Corpora, Corpus, Example
 from robust_unlearn_bench.training import finetune, loop
 from robust_unlearn_bench.training.encoding import encode
 from robust_unlearn_bench.training.finetune import FinetuneConfig
+from robust_unlearn_bench.training.likelihood import mean_loss
 
 FORGET = Corpus("test/forget", tuple(Example(f"the {w} baker sang in the {w} river", cluster=w) for w in
                                      ("old", "new", "blue", "iron", "found", "wrote")))  # fmt: skip
@@ -184,7 +184,7 @@ def test_loss_is_the_mean_over_scored_tokens(tiny_llama: Any, tiny_tokenizer: An
         with torch.no_grad():
             total += float(model(input_ids=ids, labels=ids).loss) * (len(s.ids) - 1)
         count += len(s.ids) - 1
-    assert _loss(model, sequences) == pytest.approx(total / count, rel=1e-5)
+    assert mean_loss(model, sequences) == pytest.approx(total / count, rel=1e-5)
 
 
 def test_finetune_reads_a_text_file(tiny_llama: Any, context: AttackContext, tmp_path: Any) -> None:
