@@ -49,7 +49,7 @@ def main() -> None:
     told = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     from robust_unlearn_bench.leaderboard.record.entry import load
-    from robust_unlearn_bench.leaderboard.score.scorer import score
+    from robust_unlearn_bench.leaderboard.scoring.scorer import score
 
     suite = told.recipe.partition("/")[0]
     with multiprocessing.get_context("spawn").Pool(min(2, os.cpu_count() or 1)) as pool:

@@ -12,8 +12,8 @@ import sys
 import numpy as np
 from simulated_records import World
 
-from robust_unlearn_bench.leaderboard.score.scorer import harmonic, score
-from robust_unlearn_bench.leaderboard.score.stats import percentiles
+from robust_unlearn_bench.leaderboard.scoring.scorer import harmonic, score
+from robust_unlearn_bench.leaderboard.scoring.stats import percentiles
 
 ATTACKS = ("none", "gptq4", "relearn10", "relearn20", "relearn50")
 TARGET = {"verbmem": [0.95] * 5, "knowmem_forget": [0.9] * 5, "knowmem_retain": [0.9, 0.85, 0.9, 0.9, 0.9]}

@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     told = parser.parse_args(arguments)
     os.environ["OMP_NUM_THREADS"] = "1"
     from robust_unlearn_bench.leaderboard.record.entry import load
-    from robust_unlearn_bench.leaderboard.score.scorer import score
+    from robust_unlearn_bench.leaderboard.scoring.scorer import score
     from robust_unlearn_bench.leaderboard.store import Store
 
     models = {"target": told.target, "retrain": told.retrain}

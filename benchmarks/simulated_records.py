@@ -19,7 +19,7 @@ from robust_unlearn_bench.leaderboard.record.entry import Entry
 from robust_unlearn_bench.leaderboard.record.items import Items, Value, aggregate
 from robust_unlearn_bench.leaderboard.record.schema import run_id
 from robust_unlearn_bench.leaderboard.record.sealing import seal
-from robust_unlearn_bench.leaderboard.score.stats import Floats
+from robust_unlearn_bench.leaderboard.scoring.stats import Floats
 
 __all__ = ["TASKS", "World", "config_of"]
 

@@ -102,7 +102,7 @@ def run_demo(out: Path, *, quick: bool = False, console: Console | None = None) 
         RubError: a command failed; the message names its log.
     """
     from .leaderboard import build_page, record_from_results, score
-    from .leaderboard.score.board_table import board_rows
+    from .leaderboard.scoring.board_table import board_rows
 
     todo = commands(out, RECIPES[:1] if quick else RECIPES)
     seconds = _run(todo, out / "logs", console or Console(stderr=True))

@@ -21,7 +21,7 @@ objectives optimizers suites
 training
 attacks
 leaderboard/escape leaderboard/record
-leaderboard/score
+leaderboard/scoring
 leaderboard/build leaderboard/store
 leaderboard/check leaderboard/gate leaderboard/page
 leaderboard/rescore

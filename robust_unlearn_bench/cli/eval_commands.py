@@ -128,7 +128,7 @@ def _controls(
     from tabulate import tabulate
 
     from ..controls import evaluate_with_controls, leakage_rows, nano_controls
-    from ..leaderboard.score.board_table import board_rows
+    from ..leaderboard.scoring.board_table import board_rows
     from .progress import bar
 
     if out is None:

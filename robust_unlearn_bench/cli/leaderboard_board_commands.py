@@ -13,7 +13,7 @@ import typer
 from .leaderboard_options import Json, Least, Root, Tier, open_store
 
 if TYPE_CHECKING:
-    from ..leaderboard.score.board import Board
+    from ..leaderboard.scoring.board import Board
     from ..leaderboard.store import Store
 
 __all__ = ["build", "compare", "export", "rescore", "schema", "serve", "table"]
@@ -33,7 +33,7 @@ def rescore(root: Root = None, least: Least = Tier.items_verified) -> None:
     Example: rub leaderboard rescore
     """
     from ..leaderboard.rescore import rescore as run
-    from ..leaderboard.score.board_table import percent
+    from ..leaderboard.scoring.board_table import percent
 
     store = open_store(root)
     boards = _boards(store, None, least)
@@ -59,8 +59,8 @@ def compare(
 
     from ..errors import RecordError
     from ..leaderboard.record.entry import load
-    from ..leaderboard.score.board_table import percent, with_interval
-    from ..leaderboard.score.compare import compare as run
+    from ..leaderboard.scoring.board_table import percent, with_interval
+    from ..leaderboard.scoring.compare import compare as run
 
     store = open_store(root)
     first, second = (load(store.find(name), store.standing(store.find(name).name)) for name in (a, b))

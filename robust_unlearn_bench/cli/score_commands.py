@@ -119,7 +119,7 @@ def score(
 
     from ..leaderboard import build_page, load
     from ..leaderboard import score as run
-    from ..leaderboard.score.board_table import board_rows
+    from ..leaderboard.scoring.board_table import board_rows
 
     board = run([load(path) for path in records], load(target), load(retrain))
     rows = board_rows(board)

@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from .page.site import build_page
     from .record.entry import Entry, load
     from .record.schema import Record
-    from .score.board import Board, Row
-    from .score.scorer import score
+    from .scoring.board import Board, Row
+    from .scoring.scorer import score
 
 __all__ = ["Board", "Built", "Entry", "Record", "Row", "build_page", "load", "record_from_results", "score"]
 
 _HOME = {
-    "Board": "score.board",
+    "Board": "scoring.board",
     "Built": "build.from_results",
     "Entry": "record.entry",
     "Record": "record.schema",
-    "Row": "score.board",
+    "Row": "scoring.board",
     "build_page": "page.site",
     "load": "record.entry",
     "record_from_results": "build.from_results",
-    "score": "score.scorer",
+    "score": "scoring.scorer",
 }
 
 

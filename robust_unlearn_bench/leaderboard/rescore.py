@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .page.export import board_json
-from .score.board import Board
+from .scoring.board import Board
 
 __all__ = ["Change", "rescore"]
 

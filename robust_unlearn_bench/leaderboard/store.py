@@ -20,8 +20,8 @@ from .record.entry import Entry, load
 from .record.events import Standing, State, Tier, append_event, read_standing
 from .record.reported import Reported, read_reported
 from .record.sealing import read_record
-from .score.board import Board
-from .score.scorer import score
+from .scoring.board import Board
+from .scoring.scorer import score
 
 __all__ = ["Anchors", "Store"]
 

@@ -25,8 +25,8 @@ from robust_unlearn_bench.leaderboard.page.site import build_page, render
 from robust_unlearn_bench.leaderboard.record.entry import Entry
 from robust_unlearn_bench.leaderboard.record.events import Event, Standing
 from robust_unlearn_bench.leaderboard.record.reported import read_reported
-from robust_unlearn_bench.leaderboard.score.board import Board
-from robust_unlearn_bench.leaderboard.score.scorer import score
+from robust_unlearn_bench.leaderboard.scoring.board import Board
+from robust_unlearn_bench.leaderboard.scoring.scorer import score
 
 pytestmark = pytest.mark.slow
 

@@ -26,8 +26,8 @@ from robust_unlearn_bench.leaderboard.record.entry import Entry
 from robust_unlearn_bench.leaderboard.record.events import Event, Standing
 from robust_unlearn_bench.leaderboard.record.schema import Record
 from robust_unlearn_bench.leaderboard.record.sealing import parse_record, seal
-from robust_unlearn_bench.leaderboard.score.board import Board
-from robust_unlearn_bench.leaderboard.score.scorer import score
+from robust_unlearn_bench.leaderboard.scoring.board import Board
+from robust_unlearn_bench.leaderboard.scoring.scorer import score
 
 HOSTILE = [
     "<script>alert(1)</script>",

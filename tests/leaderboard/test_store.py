@@ -11,7 +11,7 @@ from robust_unlearn_bench.leaderboard.check.replay import agreement
 from robust_unlearn_bench.leaderboard.record.entry import Entry
 from robust_unlearn_bench.leaderboard.record.events import append_event, read_standing
 from robust_unlearn_bench.leaderboard.rescore import rescore
-from robust_unlearn_bench.leaderboard.score.compare import compare
+from robust_unlearn_bench.leaderboard.scoring.compare import compare
 from robust_unlearn_bench.leaderboard.store import Store
 
 

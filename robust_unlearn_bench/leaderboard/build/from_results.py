@@ -18,7 +18,7 @@ from ..record.field_types import utc_now
 from ..record.file_hash import file_sha256
 from ..record.items import Items, aggregate
 from .lmeval_results import TaskRun, read_items_of, read_results, result_files
-from ..score.measure import SCORED_ROLES
+from ..scoring.measure import SCORED_ROLES
 from ..record.schema import File, MetricSpec, run_id
 from ..record.sealing import seal
 from ..record.sanitise import sanitised

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..escape import markdown
 from ..record.entry import Entry
 from ..record.schema import Record
-from ..score.board_table import percent
+from ..scoring.board_table import percent
 from .validate import Verdict
 
 __all__ = ["checklist", "open_points"]

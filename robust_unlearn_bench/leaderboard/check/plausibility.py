@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ...errors import RecordError
 from ..record.entry import Entry
 from ..record.schema import Record, run_id
-from ..score.scorer import score
+from ..scoring.scorer import score
 from ..store import Anchors
 from .finding import Finding
 

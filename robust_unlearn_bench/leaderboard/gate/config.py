@@ -15,7 +15,7 @@ from ...metrics.bootstrap import cluster_draws
 from ..record.entry import Entry
 from ..record.field_types import AttackName, Key, Strict, explain
 from ..record.strict_json import loads, read_bytes
-from ..score.stats import Moments
+from ..scoring.stats import Moments
 
 __all__ = ["Calibration", "Gate", "Gated", "draft", "read_calibration", "read_gate"]
 

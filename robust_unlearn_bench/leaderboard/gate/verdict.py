@@ -27,7 +27,7 @@ from ...metrics.bootstrap import cluster_draws
 from ..record.entry import Entry, load
 from ..record.items import Items, Value
 from ..record.schema import run_id
-from ..score.stats import Floats, Moments, holm, seed_draws
+from ..scoring.stats import Floats, Moments, holm, seed_draws
 from .config import LEAST_RUNS, Calibration, Gate, Gated, read_gate
 from .pairing import aligned, incomparable, reported
 from .result import ORDER, Check, Result, Verdict

@@ -6,8 +6,8 @@ from typing import Any
 
 from ..record.grades import grade_of
 from ..record.reported import Reported
-from ..score.board import Board
-from ..score.board_table import percent
+from ..scoring.board import Board
+from ..scoring.board_table import percent
 from .charts.canvas import GLYPHS
 from .charts.curves import curves
 from .charts.dumbbell import Change, dumbbell

@@ -13,8 +13,8 @@ from typing import Any
 
 from ..record.schema import MetricSpec, Record, run_id
 from ..record.strict_json import pretty
-from ..score.board import Board, Row
-from ..score.stats import Number
+from ..scoring.board import Board, Row
+from ..scoring.stats import Number
 
 __all__ = ["every_eval", "every_eval_files"]
 

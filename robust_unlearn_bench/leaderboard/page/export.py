@@ -12,8 +12,8 @@ from ..escape import csv_cell, latex, markdown
 from ..record.grades import grade_of
 from ..record.reported import Reported
 from ..record.strict_json import pretty
-from ..score.board import Board, Row
-from ..score.stats import Number
+from ..scoring.board import Board, Row
+from ..scoring.stats import Number
 
 __all__ = ["board_csv", "board_json", "table_text"]
 
@@ -48,7 +48,7 @@ def table_text(board: Board, form: Literal["latex", "markdown", "text"]) -> str:
     """The board's table for a paper, a README or a terminal."""
     from tabulate import tabulate
 
-    from ..score.board_table import board_rows, text
+    from ..scoring.board_table import board_rows, text
 
     if form == "text":
         return text(board)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record.schema import Attack, run_id
-from ..score.board import Board, Row
+from ..scoring.board import Board, Row
 from .board_page import board_key
 from .charts.curves import curves
 from .charts.marks import mark_of

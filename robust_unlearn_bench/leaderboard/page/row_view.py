@@ -10,9 +10,9 @@ from ..build.coverage import clean_group
 from ..record.attack_id import AttackId
 from ..record.grades import GRADES, Grade
 from ..record.schema import Record
-from ..score.board import Board, Row
-from ..score.board_table import percent
-from ..score.stats import Number
+from ..scoring.board import Board, Row
+from ..scoring.board_table import percent
+from ..scoring.stats import Number
 from .charts.canvas import GLYPHS
 
 __all__ = ["Line", "groups", "interval_text", "line_of", "meter", "page_name", "rerun"]

@@ -20,9 +20,9 @@ from markupsafe import Markup
 from ... import __version__
 from ..record.grades import GRADES, grade_of
 from ..record.reported import Reported
-from ..score.board import Board
-from ..score.board_table import percent
-from ..score.overall import overall
+from ..scoring.board import Board
+from ..scoring.board_table import percent
+from ..scoring.overall import overall
 from .board_page import board_values, reported_values
 from .charts.canvas import GLYPHS
 from .export import board_csv, board_json

@@ -6,8 +6,8 @@ import pytest
 
 from robust_unlearn_bench.leaderboard.page.every_eval_ever import _slug, every_eval, every_eval_files
 from robust_unlearn_bench.leaderboard.record.entry import Entry
-from robust_unlearn_bench.leaderboard.score.board import Board
-from robust_unlearn_bench.leaderboard.score.scorer import score
+from robust_unlearn_bench.leaderboard.scoring.board import Board
+from robust_unlearn_bench.leaderboard.scoring.scorer import score
 
 
 @pytest.fixture(scope="module")

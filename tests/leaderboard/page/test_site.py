@@ -18,9 +18,9 @@ from robust_unlearn_bench.leaderboard.page.site import _breakable, build_page, r
 from robust_unlearn_bench.leaderboard.record.entry import Entry
 from robust_unlearn_bench.leaderboard.record.events import Event, Standing
 from robust_unlearn_bench.leaderboard.record.reported import Reported, read_reported
-from robust_unlearn_bench.leaderboard.score.board import Board
-from robust_unlearn_bench.leaderboard.score.board_table import percent
-from robust_unlearn_bench.leaderboard.score.scorer import score
+from robust_unlearn_bench.leaderboard.scoring.board import Board
+from robust_unlearn_bench.leaderboard.scoring.board_table import percent
+from robust_unlearn_bench.leaderboard.scoring.scorer import score
 
 
 @pytest.fixture(scope="module")

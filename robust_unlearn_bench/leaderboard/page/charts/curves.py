@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...score.curve import Curve
+from ...scoring.curve import Curve
 from .canvas import Frame, el, figure, legend, marker, px, shorten, spread
 from .marks import Mark
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...score.board import Row
+from ...scoring.board import Row
 
 __all__ = ["Mark", "mark_of"]
 

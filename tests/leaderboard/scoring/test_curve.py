@@ -4,8 +4,8 @@ import pytest
 from simulated_records import config_of
 
 from robust_unlearn_bench.leaderboard.record.attack_id import AttackId
-from robust_unlearn_bench.leaderboard.score.curve import Curve, curves_of, half_gap
-from robust_unlearn_bench.leaderboard.score.measure import Cell
+from robust_unlearn_bench.leaderboard.scoring.curve import Curve, curves_of, half_gap
+from robust_unlearn_bench.leaderboard.scoring.measure import Cell
 
 
 def attack(name: str, **more: object) -> AttackId:

@@ -7,9 +7,9 @@ import pytest
 from simulated_records import World
 
 from robust_unlearn_bench.leaderboard.page.site import render
-from robust_unlearn_bench.leaderboard.score.board import Board
-from robust_unlearn_bench.leaderboard.score.overall import overall
-from robust_unlearn_bench.leaderboard.score.scorer import score
+from robust_unlearn_bench.leaderboard.scoring.board import Board
+from robust_unlearn_bench.leaderboard.scoring.overall import overall
+from robust_unlearn_bench.leaderboard.scoring.scorer import score
 
 
 def board_of(make_levels: Callable[..., Any], suite: str, models: list[tuple[str, str, float]]) -> Board:

@@ -11,9 +11,9 @@ from simulated_records import World
 
 from robust_unlearn_bench.errors import RecordError
 from robust_unlearn_bench.leaderboard.record.entry import Entry
-from robust_unlearn_bench.leaderboard.score.board import Board, Row
-from robust_unlearn_bench.leaderboard.score.board_table import board_rows
-from robust_unlearn_bench.leaderboard.score.scorer import harmonic, score
+from robust_unlearn_bench.leaderboard.scoring.board import Board, Row
+from robust_unlearn_bench.leaderboard.scoring.board_table import board_rows
+from robust_unlearn_bench.leaderboard.scoring.scorer import harmonic, score
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from robust_unlearn_bench.leaderboard.record.items import Items
-from robust_unlearn_bench.leaderboard.score.stats import (
+from robust_unlearn_bench.leaderboard.scoring.stats import (
     Moments,
     holm,
     number,

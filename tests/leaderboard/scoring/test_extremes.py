@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from robust_unlearn_bench.leaderboard.score.extremes import largest, smallest, spanning
+from robust_unlearn_bench.leaderboard.scoring.extremes import largest, smallest, spanning
 
 
 def test_a_cell_that_stands_out_is_both_series() -> None:
