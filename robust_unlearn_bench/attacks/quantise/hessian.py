@@ -64,7 +64,7 @@ class Hessian:
     """H = XᵀX, summed over batches.
 
     Beside H, its factorisation holds three more matrices of the same size at its peak, in all 1.9 GB at the widest layer
-    of a 7B model (11008 columns) and 13 GB at that of a 70B model (28672 columns), less than any training attack needs.
+    of a 7B model (11008 columns) and 13 GB at that of a 70B model (28672 columns), less than full fine-tuning needs.
 
     Args:
         features: columns of X.
