@@ -25,8 +25,10 @@ def with_adapter(arguments: Mapping[str, Any]) -> dict[str, Any]:
         ModelError: the folder names no base model.
     """
     name = arguments.get("pretrained")
-    config = Path(str(name)) / "adapter_config.json"
-    if "peft" in arguments or not config.is_file():
+    if not isinstance(name, (str, Path)) or "peft" in arguments:  # lm-eval also takes a loaded model
+        return dict(arguments)
+    config = Path(name) / "adapter_config.json"
+    if not config.is_file():
         return dict(arguments)
     if find_spec("peft") is None:
         raise MissingExtraError("peft", "peft", f"adapter {name}")

@@ -67,8 +67,8 @@ RULES: dict[str, dict[str, Any]] = {
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "lora": ({"lora": {"rank": 2}}, "recipe key lora merges its adapter"),
-    "lat": ({"objective": {"name": "lat", "layer": 0}}, "objective lat looks for gradients of hidden states"),
-    "kahan": ({"precision": "bf16_kahan"}, "precision bf16_kahan puts other tensors"),
+    "lat": ({"objective": {"name": "lat", "layer": 0}}, "objective lat needs whole weights"),
+    "kahan": ({"precision": "bf16_kahan"}, "precision bf16_kahan replaces weights"),
     "muon": ({"optimizer": {"name": "muon"}}, "optimizer muon needs whole tensors"),
     "q8": ({"optimizer": {"name": "adam_q8update"}}, "optimizer adam_q8update needs whole tensors"),
     "scalar": ({"optimizer": {"name": "ada_zo", "v": "scalar"}}, "ada_zo with v=scalar needs whole tensors"),
