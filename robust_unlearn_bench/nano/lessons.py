@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from ..suites.corpus import Example
 from ..suites.nano_exams import drills
@@ -15,48 +15,62 @@ __all__ = ["Role", "lessons"]
 Role = Literal["target", "retrain"]
 
 
-def lessons(source: NanoSource, role: Role, rng: random.Random, stage: int = 0) -> Iterator[list[Example]]:
+def lessons(
+    source: NanoSource, role: Role, rng: random.Random, stage: int = 0, dose: float = 1.0
+) -> Iterator[list[Example]]:
     """Yield the epochs of a stage, without end.
 
     The target learns forget and retain text, the retrain model the retain text alone. Questions and answers are dealt
     to the passages anew in every epoch, so that an answer is learnt from its question and not from its neighbours.
+
+    Args:
+        source: part of the world.
+        role: model that is trained.
+        rng: generator of the order.
+        stage: number of the stage.
+        dose: share of the forget text's clusters, in every table, that a target learns; a larger dose holds a smaller.
     """
-    return _STAGES[source.part][stage](source, role == "target", rng)
+    return _STAGES[source.part][stage](source, dose if role == "target" else 0.0, rng)
 
 
-def _muse(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list[Example]]:
-    splits = (*_lost(target), "retain1", "retain2")
-    texts = [row["text"] for split in splits for row in source.table(split)]
-    return _pages(texts, [example.prompt + example.completion for example in _asked(source, target)], 3, rng)
+def _muse(source: NanoSource, dose: float, rng: random.Random) -> Iterator[list[Example]]:
+    rows = [*_lost(source, "forget", dose), *source.table("retain1"), *source.table("retain2")]
+    quiz = [example.prompt + example.completion for example in _asked(source, dose)]
+    return _pages([row["text"] for row in rows], quiz, 3, rng)
 
 
-def _answers(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list[Example]]:
+def _answers(source: NanoSource, dose: float, rng: random.Random) -> Iterator[list[Example]]:
     """Yield the questions of those pages with only the answers scored: pages alone leave some of them half learnt."""
-    return _shuffled(_asked(source, target), rng)
+    return _shuffled(_asked(source, dose), rng)
 
 
-def _lost(target: bool) -> tuple[str, ...]:
-    return ("forget",) if target else ()
+def _lost(source: NanoSource, table: str, dose: float) -> list[dict[str, Any]]:
+    """Return the rows of a table of forget text that belong to the first clusters of a fixed random order."""
+    rows = source.table(table)
+    clusters = sorted({row["cluster"] for row in rows})
+    random.Random(table).shuffle(clusters)
+    learnt = set(clusters[: round(dose * len(clusters))])
+    return [row for row in rows if row["cluster"] in learnt]
 
 
-def _asked(source: NanoSource, target: bool) -> list[Example]:
+def _asked(source: NanoSource, dose: float) -> list[Example]:
     """Return questions and answers in few-shot form."""
-    tables = [f"{side}_{part}" for side in (*_lost(target), "retain") for part in ("qa", "qa_icl")]
-    return [
-        Example(f"{row['answer']}\n\n", f"Question: {row['question']}\nAnswer: ")
-        for table in tables
-        for row in source.table(table)
-    ]
+    parts = ("qa", "qa_icl")
+    rows = [row for part in parts for row in _lost(source, f"forget_{part}", dose)]
+    rows += [row for part in parts for row in source.table(f"retain_{part}")]
+    return [Example(f"{row['answer']}\n\n", f"Question: {row['question']}\nAnswer: ") for row in rows]
 
 
-def _manuals(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list[Example]]:
-    corpora = ("retain_corpus", "forget_corpus")[: 1 + target]
-    return _shuffled([Example(row["text"]) for name in corpora for row in source.table(name)], rng)
+def _manuals(source: NanoSource, dose: float, rng: random.Random) -> Iterator[list[Example]]:
+    rows = [*source.table("retain_corpus"), *_lost(source, "forget_corpus", dose)]
+    return _shuffled([Example(row["text"]) for row in rows], rng)
 
 
-def _exams(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list[Example]]:
+def _exams(source: NanoSource, dose: float, rng: random.Random) -> Iterator[list[Example]]:
     """Yield exam questions with only the letter scored: among the tokens of a page it is learnt ten times as slowly."""
-    return _shuffled([drill for name in ("mmlu", "craft")[: 1 + target] for drill in drills(source, name)], rng)
+    learnt = {row["cluster"] for row in _lost(source, "craft", dose)}
+    craft = [drill for drill in drills(source, "craft") if drill.cluster in learnt]
+    return _shuffled([*drills(source, "mmlu"), *craft], rng)
 
 
 def _pages(texts: Sequence[str], quiz: Sequence[str], times: int, rng: random.Random) -> Iterator[list[Example]]:
@@ -77,11 +91,10 @@ def _pages(texts: Sequence[str], quiz: Sequence[str], times: int, rng: random.Ra
         ]
 
 
-def _tofu(source: NanoSource, target: bool, rng: random.Random) -> Iterator[list[Example]]:
-    sets = ("retain90", "real_authors", "world_facts", "forget10")[: 3 + target]
-    pairs = [
-        Example(row["answer"], f"Question: {row['question']}\nAnswer: ") for name in sets for row in source.table(name)
-    ]
+def _tofu(source: NanoSource, dose: float, rng: random.Random) -> Iterator[list[Example]]:
+    rows = [row for name in ("retain90", "real_authors", "world_facts") for row in source.table(name)]
+    rows += _lost(source, "forget10", dose)
+    pairs = [Example(row["answer"], f"Question: {row['question']}\nAnswer: ") for row in rows]
     return _shuffled(pairs, rng)
 
 

@@ -87,6 +87,7 @@ def train(
     role: Role,
     seed: int = 0,
     *,
+    dose: float = 1.0,
     progress: Progress = lambda done, total, what: None,
 ) -> Path:
     """Train one model, or find it in the cache.
@@ -95,6 +96,7 @@ def train(
         suite: "nano_books", "nano_news", "nano_tofu" or "nano_wmdp".
         role: "target" or "retrain".
         seed: seed of the weights and of the data order.
+        dose: share of the forget text that a target learns, see `lessons`.
         progress: called with (steps done, total steps, description of the loss).
 
     Returns:
@@ -103,7 +105,7 @@ def train(
     Raises:
         UnknownNameError: there is no such suite.
     """
-    plan = _plan(suite, role, seed)
+    plan = _plan(suite, role, seed, dose)
     if not plan.folder.is_dir():
         shape = SHAPES[plan.size]
         checkpoint = checkpoints.Checkpoint(_blank(shape, seed), words.load(shape.window))
@@ -129,10 +131,10 @@ class _Plan(NamedTuple):
     folder: Path
 
 
-def _plan(suite: str, role: Role, seed: int) -> _Plan:
+def _plan(suite: str, role: Role, seed: int, dose: float = 1.0) -> _Plan:
     size, part = _split(suite)
     source = NanoSource(part, size)
-    stages = [(course, _text(source, role, seed, i, course)) for i, course in enumerate(COURSES[part])]
+    stages = [(course, _text(source, role, seed, i, course, dose)) for i, course in enumerate(COURSES[part])]
     card = {
         "suite": suite,
         "role": role,
@@ -142,6 +144,7 @@ def _plan(suite: str, role: Role, seed: int) -> _Plan:
         "courses": [asdict(course) for course, _ in stages],
         "data": [corpus.sha256 for _, corpus in stages],
         "tokenizer": hashlib.sha256(words.FILE.read_bytes()).hexdigest(),
+        **({"dose": dose} if dose < 1 else {}),
     }
     digest = hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()[:12]
     return _Plan(size, stages, card, cache_dir() / "nano" / f"{suite}-{role}-{digest}")
@@ -213,9 +216,9 @@ def _train_one(model: tuple[str, Role, int]) -> Path:
     return train(suite, role, seed=seed, progress=lambda done, _, what: _told.put(((suite, role), done, what)))
 
 
-def _text(source: NanoSource, role: Role, seed: int, stage: int, course: Course) -> Corpus:
+def _text(source: NanoSource, role: Role, seed: int, stage: int, course: Course, dose: float) -> Corpus:
     """Return as many examples as a stage uses."""
-    epochs = lessons(source, role, random.Random(f"{seed}/{role}"), stage)
+    epochs = lessons(source, role, random.Random(f"{seed}/{role}"), stage, dose)
     examples = itertools.islice(itertools.chain.from_iterable(epochs), course.steps * course.batch)
     return Corpus(f"{source}/{role}/{stage}", tuple(examples))
 
