@@ -127,6 +127,8 @@ ATTACKS: Registry[type[Attack]] = Registry(
 
     label     the attack as users write it; `relearn{k}_retain` takes its number from parameter k (default: the name)
     budget    unit of that number if it measures the work that the attacker spends ("steps", "epochs")
+    trains_on text that the attack shows to the model: "forget", "half" (of the forget text; scored on the other half),
+              "retain" or "general" (default: none)
 """
 
 NAME_A_SUITE = "name one (`suite: muse_books` next to the attack in the task's YAML, `--suite muse_books` for rub eval and rub attack)"

@@ -14,7 +14,7 @@ from .training_attack import StepsAttack
 __all__ = ["BenignFinetune"]
 
 
-@ATTACKS.register("finetune", label="finetune{k}", budget="steps")
+@ATTACKS.register("finetune", label="finetune{k}", budget="steps", trains_on="general")
 @dataclasses.dataclass(frozen=True, slots=True)
 class BenignFinetune(StepsAttack):
     """Fine-tuning as in `relearn`, but on general text that belongs to no suite.

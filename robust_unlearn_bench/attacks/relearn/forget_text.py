@@ -8,15 +8,24 @@ from collections.abc import Generator, Sequence
 from typing import Any, ClassVar
 
 from ...suites.corpus import Corpus
-from ...training.schedule import Schedule
 from ..attack import ATTACKS, AttackContext, Diagnostics
 from .split import Halves, halves
-from .training_attack import StepsAttack, TrainingAttack, corpora_of
+from .training_attack import ConstantRate, StepsAttack, TrainingAttack, corpora_of
 
-__all__ = ["Relearn", "RelearnConst", "RelearnEpochs", "RelearnRetain", "RelearnSplit"]
+__all__ = [
+    "Relearn",
+    "RelearnConst",
+    "RelearnConstX5",
+    "RelearnConstX20",
+    "RelearnEpochs",
+    "RelearnRetain",
+    "RelearnRetainConst",
+    "RelearnSplit",
+    "RelearnSplitConst",
+]
 
 
-@ATTACKS.register("relearn", label="relearn{k}", budget="steps")
+@ATTACKS.register("relearn", label="relearn{k}", budget="steps", trains_on="forget")
 @dataclasses.dataclass(frozen=True, slots=True)
 class Relearn(StepsAttack):
     """k steps of full fine-tuning on the forget text; the learning rate falls to 0 along a cosine, without warm-up.
@@ -33,7 +42,7 @@ class Relearn(StepsAttack):
     name: ClassVar[str] = "relearn"
 
 
-@ATTACKS.register("relearn_retain", label="relearn{k}_retain", budget="steps")
+@ATTACKS.register("relearn_retain", label="relearn{k}_retain", budget="steps", trains_on="retain")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnRetain(StepsAttack):
     """Relearning as in `relearn`, but on the retain text: does knowledge return that the attacker never showed?
@@ -53,9 +62,9 @@ class RelearnRetain(StepsAttack):
         return corpora_of(self.name, context).retain
 
 
-@ATTACKS.register("relearn_const", label="relearn_const{k}", budget="steps")
+@ATTACKS.register("relearn_const", label="relearn_const{k}", budget="steps", trains_on="forget")
 @dataclasses.dataclass(frozen=True, slots=True)
-class RelearnConst(StepsAttack):
+class RelearnConst(ConstantRate):
     """As `relearn`, at a constant learning rate, so that every k is a station of one trajectory.
 
     Attributes:
@@ -67,23 +76,67 @@ class RelearnConst(StepsAttack):
     """
 
     name: ClassVar[str] = "relearn_const"
-    schedule: ClassVar[Schedule] = "constant"
-
-    @property
-    def trajectory(self) -> tuple[Any, ...]:
-        """Name and every parameter except k."""
-        return (self.name, *dataclasses.astuple(dataclasses.replace(self, k=1)))
-
-    def stages(
-        self, model: Any, context: AttackContext, stops: Sequence[int]
-    ) -> Generator[tuple[int, Diagnostics], None, None]:
-        """Train up to the largest stop, and yield at every stop with the model in its own dtype."""
-        yield from self.stations(
-            model, context, self.encoded(context, self.corpus(context)), at=sorted(set(stops)), schedule=self.schedule
-        )
 
 
-@ATTACKS.register("relearn_ep", label="relearn_ep{epochs}", budget="epochs")
+@ATTACKS.register("relearn_const_x5", label="relearn_const{k}_x5", budget="steps", trains_on="forget")
+@dataclasses.dataclass(frozen=True, slots=True)
+class RelearnConstX5(ConstantRate):
+    """As `relearn_const`, at five times its learning rate.
+
+    Attributes:
+        k: number of optimizer steps.
+
+    Source: none; a rung of the ladder of rates, because methods that withstand one rate give way to another.
+    Departs: constant learning rate.
+    Cost: as `relearn_const`.
+    """
+
+    name: ClassVar[str] = "relearn_const_x5"
+
+    lr: float = 5e-5
+
+
+@ATTACKS.register("relearn_const_x20", label="relearn_const{k}_x20", budget="steps", trains_on="forget")
+@dataclasses.dataclass(frozen=True, slots=True)
+class RelearnConstX20(ConstantRate):
+    """As `relearn_const`, at twenty times its learning rate.
+
+    Attributes:
+        k: number of optimizer steps.
+
+    Source: none; a rung of the ladder of rates.
+    Departs: constant learning rate.
+    Cost: as `relearn_const`.
+    """
+
+    name: ClassVar[str] = "relearn_const_x20"
+
+    lr: float = 2e-4
+
+
+@ATTACKS.register("relearn_retain_const", label="relearn_retain_const{k}_x5", budget="steps", trains_on="retain")
+@dataclasses.dataclass(frozen=True, slots=True)
+class RelearnRetainConst(ConstantRate):
+    """As `relearn_const_x5`, but on the retain text.
+
+    Attributes:
+        k: number of optimizer steps.
+
+    Source: the retain-text relearning of Fan et al. 2025.
+    Departs: constant learning rate.
+    Cost: as `relearn_const`.
+    """
+
+    name: ClassVar[str] = "relearn_retain_const"
+
+    lr: float = 5e-5
+
+    def corpus(self, context: AttackContext) -> Corpus:
+        """Return the suite's retain text."""
+        return corpora_of(self.name, context).retain
+
+
+@ATTACKS.register("relearn_ep", label="relearn_ep{epochs}", budget="epochs", trains_on="forget")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnEpochs(TrainingAttack):
     """Epochs over a few forget samples; the learning rate falls linearly to 0 after a warm-up of 10 % of the steps.
@@ -115,7 +168,7 @@ class RelearnEpochs(TrainingAttack):
         return diagnostics | {"samples": drawn}
 
 
-@ATTACKS.register("relearn_split", label="relearn_split{k}", budget="steps")
+@ATTACKS.register("relearn_split", label="relearn_split{k}", budget="steps", trains_on="half")
 @dataclasses.dataclass(frozen=True, slots=True)
 class RelearnSplit(StepsAttack):
     """Relearning as in `relearn`, on half of the forget text: if the other half returns, it was hidden, not removed.
@@ -162,3 +215,42 @@ class RelearnSplit(StepsAttack):
         """Train on one half of the forget text."""
         parts = self.halves(corpora_of(self.name, context).forget)
         return StepsAttack.apply(self, model, context) | parts.report
+
+
+@ATTACKS.register("relearn_split_const", label="relearn_split_const{k}_x5", budget="steps", trains_on="half")
+@dataclasses.dataclass(frozen=True, slots=True)
+class RelearnSplitConst(ConstantRate):
+    """As `relearn_const_x5`, on the half of the forget text that `relearn_split` trains on, and scored on the other half.
+
+    Attributes:
+        k: number of optimizer steps.
+
+    Source: as `relearn_split`.
+    Departs: constant learning rate.
+    Cost: as `relearn_const`.
+    """
+
+    name: ClassVar[str] = "relearn_split_const"
+    splits: ClassVar[bool] = True
+
+    lr: float = 5e-5
+
+    def halves(self, forget: Corpus) -> Halves:
+        """Split the forget text into the half to train on and the half to measure on.
+
+        Raises:
+            DataError: the text is a single piece that cannot be split.
+        """
+        return halves(forget, self.seed)
+
+    def corpus(self, context: AttackContext) -> Corpus:
+        """Return the half of the forget text to train on."""
+        return self.halves(corpora_of(self.name, context).forget).shown
+
+    def stages(
+        self, model: Any, context: AttackContext, stops: Sequence[int]
+    ) -> Generator[tuple[int, Diagnostics], None, None]:
+        """Train up to the largest stop, and yield at every stop with the model in its own dtype."""
+        report = self.halves(corpora_of(self.name, context).forget).report
+        for k, diagnostics in ConstantRate.stages(self, model, context, stops):
+            yield k, diagnostics | report

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Generator, Sequence
 from typing import Any, ClassVar
 
 from ..attack import ATTACKS, AttackContext, Diagnostics
-from .training_attack import StepsAttack
+from .training_attack import ConstantRate, StepsAttack
 
-__all__ = ["LoraRelearn"]
+__all__ = ["LoraConst", "LoraConstX5", "LoraRelearn"]
 
 
-@ATTACKS.register("lora_relearn", label="lora_relearn{k}", budget="steps")
+@ATTACKS.register("lora_relearn", label="lora_relearn{k}", budget="steps", trains_on="forget")
 @dataclasses.dataclass(frozen=True, slots=True)
 class LoraRelearn(StepsAttack):
     """As `relearn`, through a low-rank adapter on every linear layer except the head.
@@ -41,4 +42,65 @@ class LoraRelearn(StepsAttack):
 
         with adapter(model, self.rank, self.alpha, self.seed, f"attack {self.name}") as trained:
             diagnostics = StepsAttack.apply(self, model, context)
-        return diagnostics | {"adapter_parameters": trained}
+        return diagnostics | {"adapter_parameters": trained.parameters}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _LoraConst(ConstantRate):
+    """Low-rank relearning at a constant learning rate.
+
+    Attributes:
+        rank: rank of the adapter.
+        alpha: scale of the adapter times its rank.
+    """
+
+    lr: float = 2e-4
+    rank: int = 16
+    alpha: int = 32
+
+    def stages(
+        self, model: Any, context: AttackContext, stops: Sequence[int]
+    ) -> Generator[tuple[int, Diagnostics], None, None]:
+        """Train an adapter up to the largest stop, and yield at every stop with the adapter merged."""
+        from ...training.lora import adapter
+
+        sequences = self.encoded(context, self.corpus(context))
+        with adapter(model, self.rank, self.alpha, self.seed, f"attack {self.name}") as trained:
+            for k, diagnostics in self.stations(
+                model, context, sequences, at=sorted(set(stops)), schedule=self.schedule, deployed=trained.merged
+            ):
+                yield k, diagnostics | {"adapter_parameters": trained.parameters}
+
+
+@ATTACKS.register("lora_const", label="lora_const{k}", budget="steps", trains_on="forget")
+@dataclasses.dataclass(frozen=True, slots=True)
+class LoraConst(_LoraConst):
+    """As `lora_relearn`, at a constant learning rate, so that every k is a station of one trajectory.
+
+    Attributes:
+        k: number of optimizer steps.
+
+    Source: as `lora_relearn`.
+    Departs: constant learning rate; no dropout.
+    Cost: as `lora_relearn`, for the largest k.
+    """
+
+    name: ClassVar[str] = "lora_const"
+
+
+@ATTACKS.register("lora_const_x5", label="lora_const{k}_x5", budget="steps", trains_on="forget")
+@dataclasses.dataclass(frozen=True, slots=True)
+class LoraConstX5(_LoraConst):
+    """As `lora_const`, at five times its learning rate.
+
+    Attributes:
+        k: number of optimizer steps.
+
+    Source: as `lora_relearn`; a rung of the ladder of rates.
+    Departs: constant learning rate; no dropout.
+    Cost: as `lora_relearn`, for the largest k.
+    """
+
+    name: ClassVar[str] = "lora_const_x5"
+
+    lr: float = 1e-3

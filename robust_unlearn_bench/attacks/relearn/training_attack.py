@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ...errors import ConfigError, DataError
@@ -15,7 +16,7 @@ from ..attack import NAME_A_SUITE, AttackContext, AttackDefaults, Diagnostics
 if TYPE_CHECKING:
     from ...training.encoding import Encoded
 
-__all__ = ["StepsAttack", "TrainingAttack", "corpora_of"]
+__all__ = ["ConstantRate", "StepsAttack", "TrainingAttack", "corpora_of"]
 
 PROBES = 32
 """Largest number of training sequences on which the loss is measured before and after the attack."""
@@ -87,6 +88,7 @@ class TrainingAttack(AttackDefaults):
         epochs: float | None = None,
         schedule: Schedule,
         warmup: float = 0.0,
+        deployed: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> Generator[tuple[int, Diagnostics], None, None]:
         """Train, and yield at the given steps with the model in the state to be saved.
 
@@ -98,6 +100,7 @@ class TrainingAttack(AttackDefaults):
             epochs: number of passes over the data, given instead of `at`; the only station is then at their end.
             schedule: learning-rate schedule.
             warmup: fraction of the steps spent on warm-up.
+            deployed: context in which the model has the form to be saved, entered at every station.
 
         Yields:
             Number of steps taken, and diagnostics.
@@ -125,7 +128,7 @@ class TrainingAttack(AttackDefaults):
                 context.progress(step.number, run.steps, f"{self.name}, loss {step.forget:.3f}, step")
                 if step.number not in stops:
                     continue
-                with run.weights.as_stored():
+                with run.weights.as_stored(), deployed():
                     after = mean_loss(model, probes)
                     yield (
                         step.number,
@@ -159,6 +162,35 @@ class StepsAttack(TrainingAttack):
         sequences = self.encoded(context, self.corpus(context))
         ((_, diagnostics),) = self.stations(model, context, sequences, at=[self.k], schedule=self.schedule)
         return diagnostics
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ConstantRate(StepsAttack):
+    """Training attack at a constant learning rate, so that every k is a station of one trajectory.
+
+    Attributes:
+        k: number of optimizer steps.
+    """
+
+    schedule: ClassVar[Schedule] = "constant"
+
+    @property
+    def trajectory(self) -> tuple[Any, ...]:
+        """Name and every parameter except k."""
+        return (self.name, *dataclasses.astuple(dataclasses.replace(self, k=1)))
+
+    def apply(self, model: Any, context: AttackContext) -> Diagnostics:
+        """Train up to step k."""
+        ((_, diagnostics),) = self.stages(model, context, [self.k])
+        return diagnostics
+
+    def stages(
+        self, model: Any, context: AttackContext, stops: Sequence[int]
+    ) -> Generator[tuple[int, Diagnostics], None, None]:
+        """Train up to the largest stop, and yield at every stop with the model in its own dtype."""
+        yield from self.stations(
+            model, context, self.encoded(context, self.corpus(context)), at=sorted(set(stops)), schedule=self.schedule
+        )
 
 
 def corpora_of(attack: str, context: AttackContext) -> Corpora:

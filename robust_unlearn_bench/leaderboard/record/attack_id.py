@@ -30,6 +30,10 @@ class AttackId:
             of work, and for a family that this installation does not know.
         unit: "steps" or "epochs"; None together with `amount`.
         setting: every parameter except the amount and the seed, as JSON with sorted keys.
+        steps: optimizer steps of all parts together, 0 for an attack that does not train; None where a part counts
+            something else, or is of a family that this installation does not know.
+        trains_on: the texts that the parts train on, sorted ("forget", "half", "retain", "general"); a family that this
+            installation does not know counts as "forget".
     """
 
     name: str
@@ -38,6 +42,8 @@ class AttackId:
     amount: int | None
     unit: str | None
     setting: str
+    steps: int | None = 0
+    trains_on: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, config: Config) -> AttackId:
@@ -58,6 +64,8 @@ class AttackId:
             amount=config[0][only.counted] if only.counted else None,
             unit=only.unit,
             setting=json.dumps(rest, sort_keys=True),
+            steps=_total([step.steps(parameters) for step, parameters in zip(steps, config, strict=True)]),
+            trains_on=tuple(sorted({step.trains_on for step in steps} - {""})),
         )
 
     @property
@@ -94,12 +102,20 @@ class _Step(NamedTuple):
 
     Attributes:
         counted: the parameter that counts what the attacker spends.
+        trains_on: text that the step trains on, or "".
     """
 
     family: str | None = None
     label: str | None = None
     counted: str | None = None
     unit: str | None = None
+    trains_on: str = "forget"
+
+    def steps(self, parameters: Mapping[str, Any]) -> int | None:
+        """Optimizer steps that the step takes, or None where they are not known."""
+        if not self.trains_on:
+            return 0
+        return parameters[self.counted] if self.counted and self.unit == "steps" else None
 
 
 def _step(parameters: Mapping[str, Any]) -> _Step:
@@ -107,9 +123,20 @@ def _step(parameters: Mapping[str, Any]) -> _Step:
     if not isinstance(family, str):
         return _Step()
     try:
-        label, unit = label_of(family), ATTACKS.facts(family).get("budget")
+        label, facts = label_of(family), ATTACKS.facts(family)
     except (UnknownNameError, PluginError):
         return _Step(family)
-    number = parameters.get(label.field)
+    number, unit = parameters.get(label.field), facts.get("budget")
     counts = unit is not None and type(number) is int
-    return _Step(family, label.text(number), label.field if counts else None, unit if counts else None)
+    return _Step(
+        family,
+        label.text(number),
+        label.field if counts else None,
+        unit if counts else None,
+        facts.get("trains_on", ""),
+    )
+
+
+def _total(steps: Sequence[int | None]) -> int | None:
+    known = [count for count in steps if count is not None]
+    return sum(known) if len(known) == len(steps) else None
