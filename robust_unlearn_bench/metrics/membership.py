@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .document import METRICS, Reading
 
 __all__ = [
     "MIN_K",
+    "SIDES",
     "auc",
+    "familiarity",
     "loss",
     "min_k",
     "min_k_plus_plus",
@@ -27,6 +31,8 @@ MIN_K = 0.4
 """Fraction of a text's tokens, the least likely ones, that Min-K % averages in MUSE."""
 
 _LEAST_STD = 1e-6
+
+Nats = TypeVar("Nats", float, NDArray[np.float64])
 
 
 def min_k(logprobs: Sequence[float], fraction: float = MIN_K) -> float | None:
@@ -106,6 +112,30 @@ def auc(forget: Sequence[float], holdout: Sequence[float]) -> float:
     below = np.searchsorted(theirs, ours, side="left").sum()
     not_above = np.searchsorted(theirs, ours, side="right").sum()
     return float(below + not_above) / (2 * len(ours) * len(theirs))
+
+
+SIDES = frozenset({"forget", "holdout"})
+"""Sides of a membership test, as keys of one document's score."""
+
+
+def familiarity(forget: Nats, holdout: Nats) -> Nats:
+    """Compute 1 − (mean score of the forget passages) / (mean score of the holdout passages).
+
+    An AUC is at its bound as soon as every forget passage is more familiar than every unseen one; this share still tells
+    how much more familiar, and it does not depend on the scale of the scores, so that a model's temperature cancels to
+    first order.
+
+    Args:
+        forget: mean Min-K % score or loss of the forget passages in nats, above 0.
+        holdout: the same of passages that the model has never seen, above 0; an array of the same shape, or a number.
+
+    Returns:
+        1 for a memorised forget set, about 0 for one that is as familiar as unseen text, below 0 for a less familiar one.
+
+    Source: none; Eldan and Russinovich (2023) and MUSE compare the same likelihoods by rank.
+    Departs: none.
+    """
+    return 1 - forget / holdout
 
 
 def privleak(model_auc: float, retrain_auc: float) -> float:

@@ -18,7 +18,7 @@ from ..metrics.means import mean
 from .sources import fetch
 from .suite import Metric, Request, Source
 
-__all__ = ["Extraction", "KnowMem", "VerbMem"]
+__all__ = ["AnswerProb", "Extraction", "KnowMem", "VerbMem"]
 
 STOPS = ("\n\n", "\nQuestion", "Question:")
 """Stop strings of a knowledge answer, which ends before the first of them."""
@@ -79,6 +79,78 @@ class VerbMem:
         return {"rougeL_f1": METRICS["rougeL_f1"](self.reading(doc, answers))}
 
 
+def _questions(source: Source, side: str, suffix: str = "") -> list[dict[str, Any]]:
+    """Return the rows of knowmem/{side}_qa{suffix}, with prompts built from knowmem/{side}_qa_icl."""
+    shots = fetch(source, "knowmem", f"{side}_qa_icl", question=str, answer=str)
+    rows = fetch(source, "knowmem", f"{side}_qa{suffix}", question=str, answer=str)
+    context = "".join(f"Question: {shot['question']}\nAnswer: {shot['answer']}\n\n" for shot in shots)
+    seen = {shot["question"] for shot in shots}
+    docs = []
+    for i, row in enumerate(rows):
+        docs.append(
+            {
+                "cluster": f"{side}-{i}",
+                **row,
+                "prompt": f"{context}Question: {row['question']}\nAnswer: ",
+                "duplicate": row["question"] in seen,
+            }
+        )
+        seen.add(row["question"])
+    return docs
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerProb:
+    """Likelihood of knowledge: how probable is the true answer to a question about the forget text?
+
+    Prompt: that of `KnowMem`. The true answer is scored under teacher forcing; the value is the geometric mean of the
+    probabilities of its tokens.
+
+    Attributes:
+        suffix: suffix of the split: "" for the questions of `KnowMem`, "_paraphrased" for the same in other words.
+
+    Source: the probability of TOFU (Maini et al., 2024), on MUSE's questions.
+    Departs: MUSE itself measures generated answers only.
+    """
+
+    suffix: Literal["", "_paraphrased"] = ""
+    metrics: tuple[Metric, ...] = (
+        Metric("prob", mean, False, "more_knowledge", "holds"),
+        Metric("em", mean, False, "more_knowledge", "report"),
+    )
+
+    @property
+    def name(self) -> str:
+        """`answer_prob`, or `answer_prob_paraphrased`."""
+        return f"answer_prob{self.suffix}"
+
+    def docs(self, source: Source) -> list[dict[str, Any]]:
+        """Return the rows of knowmem/forget_qa{suffix}, with prompts built from knowmem/forget_qa_icl."""
+        return _questions(source, "forget", self.suffix)
+
+    def requests(self, doc: dict[str, Any]) -> list[Request]:
+        """Request the log-probability of every token of the true answer."""
+        return [Request("token_scores", doc["prompt"], {"text": doc["answer"]})]
+
+    def target(self, doc: dict[str, Any]) -> str:
+        """Return the true answer."""
+        return str(doc["answer"])
+
+    @property
+    def gives(self) -> frozenset[Given]:
+        """Tokens of the true answer."""
+        return frozenset({"tokens"})
+
+    def reading(self, doc: dict[str, Any], answers: list[Any]) -> Reading:
+        """Return the tokens of the true answer."""
+        return Reading.scored(doc["answer"], answers[0])
+
+    def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
+        """Compute probability and exact memorisation of the answer."""
+        reading = self.reading(doc, answers)
+        return {metric.name: METRICS[metric.name](reading) for metric in self.metrics}
+
+
 @dataclass(frozen=True, slots=True)
 class KnowMem:
     """Knowledge memorisation: does the model answer questions about the forget (or the retain) text?
@@ -110,22 +182,7 @@ class KnowMem:
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
         """Return the rows of knowmem/{side}_qa, with prompts built from knowmem/{side}_qa_icl."""
-        shots = fetch(source, "knowmem", f"{self.side}_qa_icl", question=str, answer=str)
-        rows = fetch(source, "knowmem", f"{self.side}_qa", question=str, answer=str)
-        context = "".join(f"Question: {shot['question']}\nAnswer: {shot['answer']}\n\n" for shot in shots)
-        seen = {shot["question"] for shot in shots}
-        docs = []
-        for i, row in enumerate(rows):
-            docs.append(
-                {
-                    "cluster": f"{self.side}-{i}",
-                    **row,
-                    "prompt": f"{context}Question: {row['question']}\nAnswer: ",
-                    "duplicate": row["question"] in seen,
-                }
-            )
-            seen.add(row["question"])
-        return docs
+        return _questions(source, self.side)
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
         """Request the answer."""

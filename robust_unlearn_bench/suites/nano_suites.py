@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ..world.source import NanoSource
 from .corpus import Corpora, Corpus, Example
 from .muse import muse_corpora
-from .muse_leaves import Extraction, KnowMem, VerbMem
+from .muse_leaves import AnswerProb, Extraction, KnowMem, VerbMem
 from .nano_exams import EXAMS, drills
 from .privleak import PrivLeak
 from .suite import SUITES, Leaf, Source, Suite
@@ -26,9 +26,15 @@ ATTACKS = ("none", "gptq4", "bnb_fp4", "relearn10", "relearn20", "relearn50", "r
 
 CURVE = tuple(f"relearn_const{k}" for k in (25, 50, 75, 100))
 
-RELEARNING = ("relearn", "relearn_retain", "relearn_const", "relearn_split", "relearn_ep")
+RATES = {
+    **dict.fromkeys(("relearn", "relearn_retain", "relearn_const", "relearn_split", "relearn_ep"), 1e-4),
+    **dict.fromkeys(("relearn_const_x5", "relearn_retain_const", "relearn_split_const"), 5e-4),
+    "relearn_const_x20": 2e-3,
+    "lora_const": 1e-3,
+    "lora_const_x5": 5e-3,
+}
 
-DEFAULTS = {family: {"lr": 1e-4} for family in RELEARNING}
+DEFAULTS = {family: {"lr": lr} for family, lr in RATES.items()}
 
 
 def _source(part: str) -> Callable[[str | None], Source]:
@@ -52,7 +58,15 @@ def _nano(part: str, leaves: tuple[Leaf, ...], corpora: Callable[[Source], Corpo
 
 
 def _muse(part: str, retrain_auc: float) -> Suite:
-    leaves = (VerbMem(), KnowMem("forget"), KnowMem("retain"), PrivLeak(retrain_auc), Extraction())
+    leaves = (
+        VerbMem(),
+        KnowMem("forget"),
+        KnowMem("retain"),
+        PrivLeak(retrain_auc),
+        Extraction(),
+        AnswerProb(),
+        AnswerProb("_paraphrased"),
+    )
     return _nano(part, leaves, muse_corpora(f"nano_{part}"))
 
 

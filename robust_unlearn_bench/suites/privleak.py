@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..metrics import bootstrap, membership
+from ..metrics import bootstrap, means, membership
 from ..metrics.document import METRICS, Given, Reading
 from .retrain_reference import Reference, load_reference
 from .sources import fetch
@@ -39,6 +39,21 @@ def _auc_stderr(values: Sequence[Sided], clusters: Sequence[str], scale: float =
     return bootstrap.standard_error(replicates) / scale
 
 
+def _familiarity(values: Sequence[Sided]) -> float:
+    forget, holdout = _sides(values)
+    return membership.familiarity(means.mean(forget), means.mean(holdout))
+
+
+def _familiarity_stderr(values: Sequence[Sided], clusters: Sequence[str]) -> float:
+    forget, holdout = _sides(values)
+    if not forget or not holdout:
+        return float("nan")
+    ours = np.array(["forget" in value for value in values])
+    counts = bootstrap.document_draws(clusters, ["forget" if own else "holdout" for own in ours])
+    sides = (bootstrap.weighted_mean(forget, counts[:, ours]), bootstrap.weighted_mean(holdout, counts[:, ~ours]))
+    return bootstrap.standard_error(membership.familiarity(*sides))
+
+
 def _privleak(values: Sequence[Sided], retrain_auc: float) -> float:
     return membership.privleak(_auc(values), retrain_auc)
 
@@ -48,19 +63,31 @@ def _sides(values: Sequence[Sided]) -> tuple[list[float], list[float]]:
 
 
 def _metrics(retrain_auc: float | None) -> tuple[Metric, ...]:
-    """Return PrivLeak, if the retrain model's AUC is known, and the AUC of four membership scores."""
+    """Return PrivLeak, if the retrain model's AUC is known, familiarity, and the AUC of four membership scores."""
     aucs = tuple(
         Metric(name, _auc, True, "less_knowledge", "report", 0.0, _auc_stderr)
         for name in ("auc_min40", "auc_loss", "auc_zlib", "auc_minkpp")
     )
+    holds = tuple(
+        Metric(name, _familiarity, False, "more_knowledge", "holds", 0.0, _familiarity_stderr)
+        for name in ("familiarity", "familiarity_loss")
+    )
     if retrain_auc is None:
-        return aucs
+        return (*holds, *aucs)
     leak = partial(_privleak, retrain_auc=retrain_auc)
     stderr = partial(_auc_stderr, scale=retrain_auc)
-    return (Metric("privleak", leak, True, "less_knowledge", "privacy", -1.0, stderr), *aucs)
+    return (Metric("privleak", leak, True, "less_knowledge", "privacy", -1.0, stderr), *holds, *aucs)
 
 
-_SCORES = {"privleak": "min40", "auc_min40": "min40", "auc_loss": "loss", "auc_zlib": "zlib", "auc_minkpp": "minkpp"}
+_SCORES = {
+    "familiarity": "min40",
+    "familiarity_loss": "loss",
+    "privleak": "min40",
+    "auc_min40": "min40",
+    "auc_loss": "loss",
+    "auc_zlib": "zlib",
+    "auc_minkpp": "minkpp",
+}
 """Registered per-document metric whose ranks each leaf metric compares."""
 
 GIVES: frozenset[Given] = frozenset({"tokens", "spread"})

@@ -18,7 +18,7 @@ from .corpus import Corpora
 __all__ = ["SUITES", "Comparing", "Leaf", "LeafDefaults", "Metric", "Request", "Source", "Suite"]
 
 RequestKind = Literal["generate", "token_scores", "token_cut", "loglikelihood"]
-Role = Literal["forget", "utility", "privacy", "report"]
+Role = Literal["forget", "holds", "utility", "privacy", "report"]
 HigherMeans = Literal["more_knowledge", "less_knowledge", "more_utility"]
 
 
@@ -48,7 +48,8 @@ class Metric:
         aggregate: function from the list of per-document values to a number.
         higher_is_better: direction of the arrow that lm-eval prints; False for forget metrics.
         higher_means: meaning of a larger value.
-        role: "forget" and "utility" metrics enter the score; "privacy" and "report" metrics are only shown.
+        role: "forget" (what the model says of the forget text), "holds" (what its likelihoods still show of it) and
+            "utility" metrics enter the score; "privacy" and "report" metrics are only shown.
         floor: value of a model that knows nothing (chance level for multiple choice).
         stderr: "mean" for `metrics.means.mean_stderr`, a function (values, clusters) → standard error, or None.
     """

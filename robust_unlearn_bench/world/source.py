@@ -9,11 +9,15 @@ from typing import Any
 
 from ..errors import DataError
 from .generate import DATA, Tables, generate
+from .paraphrases import paraphrased
 from .questions import ask, companion
 
 __all__ = ["NanoSource", "everything", "general"]
 
 Row = dict[str, Any]
+
+PARAPHRASED = "_paraphrased"
+"""Suffix of the splits whose questions are asked in other words."""
 
 PROMPT_WORDS = 20
 """Number of words of a passage that verbmem shows as prompt; the rest is the reference."""
@@ -98,6 +102,11 @@ def _cut(row: Row) -> Row:
     return {"cluster": row["cluster"], "prompt": shown, "gt": rest}
 
 
+def _knowmem(table: Table, split: str) -> list[Row]:
+    plain = split.removesuffix(PARAPHRASED)
+    return table(split) if plain == split else [paraphrased(row) for row in table(plain)]
+
+
 def _raw_muse(table: Table, split: str) -> list[Row]:
     side = {"forget": "forget", "retain1": "retain"}.get(split)
     pairs = [*table(f"{side}_qa"), *table(f"{side}_qa_icl")] if side else []
@@ -106,7 +115,7 @@ def _raw_muse(table: Table, split: str) -> list[Row]:
 
 _VIEWS: dict[str, View] = {
     "verbmem": _verbmem,
-    "knowmem": lambda table, split: table(split),
+    "knowmem": _knowmem,
     "privleak": lambda table, split: table("retain2" if split == "retain" else split),
     "raw": _raw_muse,
 }

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...errors import RecordError
+from ...metrics.membership import SIDES
 from .coverage import in_order, missing
 from ..record.attack_id import AttackId, without_seed
 from ..record.entry import Entry
 from ..record.field_types import utc_now
 from ..record.file_hash import file_sha256
-from ..record.items import Items, aggregate
+from ..record.items import Items, Value, aggregate
 from .lmeval_results import TaskRun, read_items_of, read_results, result_files
 from ..scoring.measure import SCORED_ROLES
 from ..record.schema import File, MetricSpec, run_id
@@ -188,7 +189,7 @@ def _metrics(task: str, named: Mapping[str, TaskRun], items: Items | None) -> di
             columns = {run: items.scores[run, metric] for run in named}
             if all(_close(aggregate(columns[run]), named[run].values[metric]) for run in named):
                 parts = any(isinstance(value, dict) for column in columns.values() for value in column)
-                kind = "mean" if not parts else "harmonic_mean" if declared["role"] in SCORED_ROLES else "other"
+                kind = "mean" if not parts else _of_parts(columns) if declared["role"] in SCORED_ROLES else "other"
         specs[metric] = MetricSpec(
             role=declared["role"],
             higher_means=declared["higher_means"],
@@ -196,6 +197,11 @@ def _metrics(task: str, named: Mapping[str, TaskRun], items: Items | None) -> di
             aggregate=kind,  # type: ignore[arg-type]  # one of the three literals above
         )
     return specs
+
+
+def _of_parts(columns: Mapping[str, Sequence[Value]]) -> str:
+    names = {name for column in columns.values() for value in column if isinstance(value, dict) for name in value}
+    return "familiarity" if names == SIDES else "harmonic_mean"
 
 
 def _undeclared(task: str, metric: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from ...errors import RecordError
+from ...metrics.membership import SIDES, familiarity
 from .field_types import Count, Key, Sha256, Strict, explain
 from .schema import ItemFile
 from .strict_json import canonical, read_bytes, read_lines
@@ -80,7 +81,8 @@ def cluster_id(name: object) -> str:
 def aggregate(values: Sequence[Value]) -> float | None:
     """Mean of the scored items; for items made of components, the harmonic mean of the components' means.
 
-    The harmonic mean of means with a zero among them is 0. None when nothing, or one whole component, is unscored.
+    The harmonic mean of means with a zero among them is 0. Items of the two sides of a membership test become their
+    `familiarity`. None when nothing, or one whole component, is unscored.
     """
     parts: dict[str, list[float]] = {}
     for value in values:
@@ -92,6 +94,9 @@ def aggregate(values: Sequence[Value]) -> float | None:
     means = [math.fsum(numbers) / len(numbers) for numbers in parts.values()]
     if len(means) == 1:
         return means[0]
+    if parts.keys() == SIDES:
+        own = dict(zip(parts, means, strict=True))
+        return familiarity(own["forget"], own["holdout"]) if own["holdout"] > 0 else None
     return len(means) / math.fsum(1 / mean for mean in means) if min(means) > 0 else 0.0
 
 

@@ -110,13 +110,15 @@ class MetricSpec(Strict):
     """How one metric is read and how its items become its value.
 
     Attributes:
-        aggregate: "mean" of the items; "harmonic_mean" of the means of their components; "other" is not resampled.
+        role: "forget" for what the model says of the forget text, "holds" for what its likelihoods show of it.
+        aggregate: "mean" of the items; "harmonic_mean" of the means of their components; "familiarity" of the means of
+            their sides, see `metrics.membership`; "other" is not resampled.
         floor: value of a model that knows nothing.
     """
 
-    role: Literal["forget", "utility", "privacy", "report"]
+    role: Literal["forget", "holds", "utility", "privacy", "report"]
     higher_means: Literal["more_knowledge", "less_knowledge", "more_utility"]
-    aggregate: Literal["mean", "harmonic_mean", "other"]
+    aggregate: Literal["mean", "harmonic_mean", "familiarity", "other"]
     floor: float = 0.0
 
 

@@ -10,6 +10,7 @@ from ..record.entry import Entry
 from ..record.grades import Grade, grade_of
 from ..record.schema import Record
 from .curve import Curve
+from .families import Envelope, Held
 from .measure import Cell
 from .stats import Floats, Number
 
@@ -63,14 +64,19 @@ class Row:
     Attributes:
         entry: record, items and standing of the model.
         forgetting: the forget cells, attack by attack.
+        held: the cells of metrics of role "holds", metric by metric.
         utilities: the utility cells, attack by attack.
-        robust_forgetting: F, with its interval.
+        says: F_says, forgetting by what can be got out of the model.
+        holds: F_holds, forgetting by what its likelihoods still show.
+        worst_case: 1 − the largest leakage under any attack of the suite, the forgetting of scorer 1.
+        robust_forgetting: F, the smaller of both families, with its interval.
         utility: U, with its interval.
         score: harmonic mean of F and U, with its interval.
         worst: the cell that decides F, or None when nothing leaks.
         missing: cells that the anchors have and the record lacks, as "task metric attack".
         over_unlearned: cells whose leakage is clearly below 0.
         curves: leakage against the amount of work that the attacker spends.
+        envelopes: the most that any attack elicits within a budget, by metric and attacker.
         rank: place among the ranked rows, shared by ties; None for anchors, partial and unverified rows.
         unranked: why the row has no rank, or None when it has one.
         replicates: bootstrap replicates of the score, [B], or None.
@@ -78,7 +84,11 @@ class Row:
 
     entry: Entry
     forgetting: tuple[Forgetting, ...]
+    held: tuple[Held, ...]
     utilities: tuple[Utility, ...]
+    says: Number
+    holds: Number
+    worst_case: Number
     robust_forgetting: Number
     utility: Number
     score: Number
@@ -86,6 +96,7 @@ class Row:
     missing: tuple[str, ...]
     over_unlearned: tuple[Cell, ...]
     curves: tuple[Curve, ...]
+    envelopes: tuple[Envelope, ...]
     rank: int | None = None
     unranked: str | None = None
     replicates: Floats | None = field(default=None, compare=False, repr=False)

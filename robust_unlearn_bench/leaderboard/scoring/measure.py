@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,13 +10,15 @@ import numpy as np
 
 from ...errors import RecordError
 from ...metrics.bootstrap import cluster_draws
+from ...metrics.membership import SIDES
 from ..record.entry import Entry
+from ..record.items import Items
 from ..record.schema import MetricSpec, Record, run_id
 from .stats import Floats, Moments, seed_draws
 
 __all__ = ["Cell", "Design", "Estimate", "Measured", "measure"]
 
-SCORED_ROLES = ("forget", "utility")
+SCORED_ROLES = ("forget", "holds", "utility")
 
 
 class Cell(NamedTuple):
@@ -29,10 +31,17 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value and its replicates, [B], or None without items."""
+    """A value and its replicates.
+
+    Attributes:
+        point: the value.
+        replicates: bootstrap replicates, [B], or None without items.
+        halves: the same on either half of the clusters (`Moments.halves`), or None where they are not known.
+    """
 
     point: float
     replicates: Floats | None
+    halves: tuple[Estimate, Estimate] | None = None
 
     def clipped(self) -> Estimate:
         """The same within [0, 1]."""
@@ -72,10 +81,10 @@ class Design:
         both = {attack.name for attack in retrain.record.attacks}
         attacks = tuple(dict.fromkeys(a.name for a in record.attacks if a.name in both))
         metrics = {
-            (task, metric): spec
+            (task, metric): read
             for task, described in record.suite.tasks.items()
             for metric, spec in described.metrics.items()
-            if spec.role in SCORED_ROLES and spec.aggregate != "other"
+            if (read := _as_read(spec, target.items.get(task), metric)) is not None
         }
         documents, draws = {}, {}
         for task, items in target.items.items():
@@ -116,8 +125,23 @@ def measure(entry: Entry, design: Design) -> Measured:
     return found
 
 
-def _columns(entry: Entry, task: str, design: Design) -> dict[tuple[str, str], tuple[float, Floats]]:
-    """(run, metric) → point and replicates."""
+def _as_read(spec: MetricSpec, items: Items | None, metric: str) -> MetricSpec | None:
+    """How the scorer reads a metric, or None for one that is not scored.
+
+    Suites of version 1 report membership as `privleak` alone, whose items are the scores of both sides: it is read as
+    their familiarity.
+    """
+    if spec.role in SCORED_ROLES and spec.aggregate != "other":
+        return spec
+    column = next((values for (_, name), values in items.scores.items() if name == metric), ()) if items else ()
+    sides = {side for value in column if isinstance(value, dict) for side in value}
+    if spec.role == "privacy" and sides == SIDES:
+        return spec.model_copy(update={"role": "holds", "aggregate": "familiarity", "higher_means": "more_knowledge"})
+    return None
+
+
+def _columns(entry: Entry, task: str, design: Design) -> dict[tuple[str, str], Estimate]:
+    """(run, metric) → estimate, whole and by halves."""
     items = entry.items[task]
     if (items.doc_hash, items.cluster) != design.documents[task]:
         raise RecordError(
@@ -125,19 +149,35 @@ def _columns(entry: Entry, task: str, design: Design) -> dict[tuple[str, str], t
             "target's; rerun it with this suite version"
         )
     moments = Moments.of(items, [metric for name, metric in design.metrics if name == task])
-    points, values = moments.point(), moments.values(design.draws[task])
-    return {key: (float(points[key][0]), values[key]) for key in values}
+    draws, masks = design.draws[task], moments.halves()
+    parts = [_estimates(moments, draws, mask) for mask in (np.ones(masks.shape[1]), *masks)]
+    whole, one, other = parts
+    return {key: Estimate(e.point, e.replicates, (one[key], other[key])) for key, e in whole.items()}
+
+
+def _estimates(moments: Moments, draws: Floats, mask: Floats) -> dict[tuple[str, str], Estimate]:
+    points, values = moments.values(mask[None, :]), moments.values(draws * mask)
+    return {key: Estimate(float(points[key][0]), values[key]) for key in values}
 
 
 def _from_items(
-    columns: Mapping[tuple[str, str], tuple[float, Floats]], metric: str, attack: str, runs: list[str], design: Design
+    columns: Mapping[tuple[str, str], Estimate], metric: str, attack: str, runs: list[str], design: Design
 ) -> Estimate | None:
     found = [columns[run, metric] for run in runs if (run, metric) in columns]
-    if not found or len(found) < len(runs) or any(point != point for point, _ in found):
+    if not found or len(found) < len(runs) or any(e.point != e.point for e in found):
         return None
     weights = seed_draws(attack, len(found), design.replicates, design.seed)
-    stacked = np.stack([values for _, values in found], axis=1)
-    return Estimate(float(np.mean([point for point, _ in found])), (weights * stacked).sum(axis=1))
+    halves = [[e.halves[h] for e in found if e.halves is not None] for h in (0, 1)]
+    usable = all(e.point == e.point for half in halves for e in half)
+    whole = _over_seeds(found, weights)
+    pair = (_over_seeds(halves[0], weights), _over_seeds(halves[1], weights)) if usable else None
+    return Estimate(whole.point, whole.replicates, pair)
+
+
+def _over_seeds(found: Sequence[Estimate], weights: Floats) -> Estimate:
+    """Mean over attack seeds, which are resampled with the weights [B, S]."""
+    stacked = np.stack([e.replicates for e in found if e.replicates is not None], axis=1)
+    return Estimate(float(np.mean([e.point for e in found])), (weights * stacked).sum(axis=1))
 
 
 def _from_record(record: Record, cell: Cell) -> Estimate | None:

@@ -1,15 +1,21 @@
-"""Scorer v1: how well a model has forgotten, whatever is done to its weights, and what it can still do.
+"""Scorer 2: how well a model has forgotten, whatever is done to its weights, and what it can still do.
 
-x(θ, a) is a forget metric of model θ under attack a, u(θ, a) a utility metric; T is the target, G the retrain model.
+x(θ, a) is a forget metric of model θ under attack a, h(θ, a) a metric of its likelihoods of the forget text, u(θ, a) a
+utility metric; T is the target, G the retrain model, and e(θ, k) the largest x that any attack elicits in k steps.
 
-    leakage            L(θ, a) = (x(θ, a) − x(G, a)) / (x(T, none) − x(G, a))        0 = retrain, 1 = target
-    robust forgetting  F = 1 − max over attacks and forget metrics of clip(L, 0, 1)
-    utility            U = min over utility metrics and deployed forms of clip((u − floor) / (ref − floor), 0, 1),
-                       ref = min(u(T, a), u(G, a))
-    score              2·F·U / (F + U)
+    says       F_says = 1 − max over forget metrics and attackers of A(e(θ) − e(G)) / A(e(T) − e(G)),
+               A the area over the logarithm of k, up to where the retrain model itself has learnt the text (`families`)
+    holds      F_holds = 1 − max over likelihood metrics and attacks of |h(θ, a) − h(G, a)| / (h(T, none) − h(G, a)),
+               over attacks that do not train on the forget text
+    forgetting F = min(F_says, F_holds)
+    utility    U = min over utility metrics and deployed forms of clip((u − floor) / (ref − floor), 0, 1),
+               ref = min(u(T, a), u(G, a))
+    score      2·F·U / (F + U)
 
-The retrain model gets the same attack: relearning teaches any model, and quantisation costs any model utility. Scores
-are absolute: they depend on the row, the target and the retrain model, never on other rows.
+The retrain model gets the same attacks: relearning teaches any model, and quantisation costs any model utility. Scores
+are absolute: they depend on the row, the target and the retrain model, never on other rows. Beside them stands the plain
+worst case, 1 − max over attacks and forget metrics of clip((x(θ, a) − x(G, a)) / (x(T, none) − x(G, a)), 0, 1), which
+was the forgetting of scorer 1: it tells what one budget brings back, and is the same for all rows once that is enough.
 """
 
 from __future__ import annotations
@@ -26,13 +32,14 @@ from ..record.events import TIERS, Tier
 from .board import Board, Row
 from .curve import curves_of
 from .extremes import largest, smallest, spanning
+from .families import Family, holds, says
 from .measure import Design, Estimate, measure
 from .relative import Controls, leakages, shares
-from .stats import REPLICATES, Floats, Number, ranks
+from .stats import REPLICATES, Floats, Number, number, ranks
 
 __all__ = ["MIN_CLUSTERS", "OVER_UNLEARNED", "SCORER_VERSION", "harmonic", "score"]
 
-SCORER_VERSION = "1.0"
+SCORER_VERSION = "2.0"
 
 MIN_CLUSTERS = 8
 """With fewer clusters in a forget task no row is ranked: the bootstrap cannot know its own spread."""
@@ -65,7 +72,8 @@ def score(
     """
     _check_anchors(target, retrain)
     design = Design.of(target, retrain, replicates, seed)
-    controls = Controls.of(design, measure(target, design), measure(retrain, design))
+    anchors = measure(target, design), measure(retrain, design)
+    controls = Controls.of(design, *anchors)
     listed = {entry.id: entry for entry in (*entries, target, retrain)}
     named = {attack.name: attack.id for attack in target.record.attacks}
     attacks = tuple(named[name] for name in design.attacks)
@@ -115,31 +123,46 @@ def _row(entry: Entry, design: Design, controls: Controls, attacks: Sequence[Att
     own = measure(entry, design)
     leaks, forgetting = leakages(own, design, controls)
     kept, utilities = shares(own, design, controls)
+    said, envelopes = says(own, controls.target, controls.retrain, design, attacks)
+    held, traces = holds(own, controls.target, controls.retrain, design, attacks)
     missing = tuple(
         " ".join(cell)
-        for cell in (*design.cells("forget"), *design.cells("utility"))
-        if cell not in own and cell not in controls.skipped
+        for role in ("forget", "holds", "utility")
+        for cell in design.cells(role)
+        if cell not in own and cell in controls.target and cell in controls.retrain and cell not in controls.skipped
     )
-    why = f"partial: {len(missing)} cells missing" if missing else None if leaks and kept else "no identifiable cell"
+    why = (
+        f"partial: {len(missing)} cells missing" if missing else None if said.trace and kept else "no identifiable cell"
+    )
+    f_says, f_holds = _forgetting(said, why), _forgetting(held, why)
+    plain = Number(None, why=why)
     numbers = (Number(None, why=why),) * 3
     draws, worst = None, None
-    if why is None:
-        # nothing leaks less than nothing: 0 competes with every cell
-        leak = largest(
-            *_stack([Estimate(0.0, np.zeros(design.replicates)), *(leak.clipped() for leak in leaks.values())])
-        )
+    if why is None and said.trace is not None:
+        families = [family for family in (said, held) if family.trace is not None]
+        forgot = smallest(*_stack([_one_minus(family.trace) for family in families if family.trace is not None]))
         keep = smallest(*_stack(list(kept.values())))
-        forgot = [None if series is None else 1 - np.clip(series, 0, 1) for series in (leak.fixed, leak.tied)]
-        useful = [None if series is None else np.clip(series, 0, 1) for series in (keep.fixed, keep.tied)]
-        both = [None if f is None or u is None else harmonic(f, u) for f, u in zip(forgot, useful, strict=True)]
-        f, u = 1 - leak.point, keep.point
-        numbers = (spanning(f, *forgot), spanning(u, *useful), spanning(float(harmonic(f, u)), *both))
-        draws = both[0]
-        worst = list(leaks)[leak.index - 1] if leak.index else None
+        series = [
+            (None, None, None)
+            if f is None or u is None
+            else (np.clip(f, 0, 1), np.clip(u, 0, 1), harmonic(np.clip(f, 0, 1), np.clip(u, 0, 1)))
+            for f, u in ((forgot.fixed, keep.fixed), (forgot.tied, keep.tied))
+        ]
+        points = (forgot.point, keep.point, float(harmonic(forgot.point, keep.point)))
+        one, two, three = (spanning(points[i], series[0][i], series[1][i]) for i in range(3))
+        numbers = (one, two, three)
+        draws = series[0][2]
+        decides = families[forgot.index]
+        worst = decides.worst if forgot.point < 1 else None
+        plain = _worst_case(list(leaks.values()), design.replicates)
     return Row(
         entry=entry,
         forgetting=forgetting,
+        held=traces,
         utilities=utilities,
+        says=f_says,
+        holds=f_holds,
+        worst_case=plain,
         robust_forgetting=numbers[0],
         utility=numbers[1],
         score=numbers[2],
@@ -149,8 +172,28 @@ def _row(entry: Entry, design: Design, controls: Controls, attacks: Sequence[Att
             f.cell for f in forgetting if f.leakage.high is not None and f.leakage.high < OVER_UNLEARNED
         ),
         curves=curves_of(attacks, {cell: leak.point for cell, leak in leaks.items()}),
+        envelopes=envelopes,
         replicates=draws,
     )
+
+
+def _one_minus(trace: Estimate) -> Estimate:
+    return Estimate(1 - trace.point, None if trace.replicates is None else 1 - trace.replicates)
+
+
+def _forgetting(family: Family, why: str | None) -> Number:
+    """1 − the worst of a family, with its interval."""
+    if family.trace is None or why is not None:
+        return Number(None, why=why or "not identifiable: target and retrain are too close, or nothing is measured")
+    rest = _one_minus(family.trace)
+    return number(rest.point, rest.replicates)
+
+
+def _worst_case(leaks: Sequence[Estimate], replicates: int) -> Number:
+    """1 − the largest leakage of a cell; nothing leaks less than nothing, so 0 competes with every cell."""
+    leak = largest(*_stack([Estimate(0.0, np.zeros(replicates)), *(leak.clipped() for leak in leaks)]))
+    forgot = [None if series is None else 1 - np.clip(series, 0, 1) for series in (leak.fixed, leak.tied)]
+    return spanning(1 - leak.point, *forgot)
 
 
 def _stack(estimates: Sequence[Estimate]) -> tuple[Floats, Floats | None]:

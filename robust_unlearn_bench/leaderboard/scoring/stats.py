@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...metrics.bootstrap import harmonic_means
+from ...metrics.membership import SIDES, familiarity
 from ..record.items import Items, Value
 
 __all__ = [
@@ -58,6 +59,7 @@ class Moments:
         clusters: cluster names, [C].
         strata: for each cluster, which components its documents feed; resampled apart.
         columns: (run, metric) → slice into the last axis.
+        parts: (run, metric) → names of the components in that slice, ("",) for plain numbers.
         sums: [C, K], K = all components of all columns.
         counts: scored documents, [C, K].
     """
@@ -65,6 +67,7 @@ class Moments:
     clusters: tuple[str, ...]
     strata: tuple[str, ...]
     columns: dict[tuple[str, str], slice]
+    parts: dict[tuple[str, str], tuple[str, ...]]
     sums: Floats
     counts: Floats
 
@@ -75,6 +78,7 @@ class Moments:
         code = {name: i for i, name in enumerate(names)}
         codes = np.array([code[name] for name in items.cluster], dtype=np.intp)
         columns: dict[tuple[str, str], slice] = {}
+        named: dict[tuple[str, str], tuple[str, ...]] = {}
         blocks: list[Floats] = []
         strata: dict[int, set[str]] = {}
         width = 0
@@ -85,7 +89,7 @@ class Moments:
             if len(parts) > 1:
                 for i, value in enumerate(values):
                     strata.setdefault(int(codes[i]), set()).update(value if isinstance(value, dict) else ())
-            columns[key] = slice(width, width + block.shape[1])
+            columns[key], named[key] = slice(width, width + block.shape[1]), parts
             width += block.shape[1]
             blocks.append(block)
         table = np.concatenate(blocks, axis=1) if blocks else np.zeros((len(codes), 0))
@@ -93,7 +97,8 @@ class Moments:
         sums, counts = np.zeros((len(names), width)), np.zeros((len(names), width))
         np.add.at(sums, codes, np.where(known, table, 0.0))
         np.add.at(counts, codes, known.astype(float))
-        return cls(names, tuple(" ".join(sorted(strata.get(i, ()))) for i in range(len(names))), columns, sums, counts)
+        kinds = tuple(" ".join(sorted(strata.get(i, ()))) for i in range(len(names)))
+        return cls(names, kinds, columns, named, sums, counts)
 
     def values(self, draws: Floats) -> dict[tuple[str, str], Floats]:
         """Every column under every draw: weights [B, C] → values [B], NaN where nothing was drawn."""
@@ -103,14 +108,21 @@ class Moments:
             below = draws @ self.counts
         with np.errstate(invalid="ignore", divide="ignore"):
             means = (draws @ self.sums) / below
-            return {
-                key: means[:, part.start] if part.stop - part.start == 1 else harmonic_means(means[:, part])
-                for key, part in self.columns.items()
-            }
+            return {key: _joined(means[:, part], self.parts[key]) for key, part in self.columns.items()}
 
     def point(self) -> dict[tuple[str, str], Floats]:
         """Every column on the documents as they are, each [1]."""
         return self.values(np.ones((1, len(self.clusters))))
+
+    def halves(self) -> Floats:
+        """Two masks that split the clusters of each stratum into random halves, [2, C]; they depend on the names alone."""
+        masks = np.zeros((2, len(self.clusters)))
+        for stratum in sorted(set(self.strata)):
+            members = [i for i, own in enumerate(self.strata) if own == stratum]
+            members.sort(key=lambda i: hashlib.sha256(self.clusters[i].encode()).digest())
+            for place, i in enumerate(members):
+                masks[place % 2, i] = 1.0
+        return masks
 
 
 def seed_draws(attack: str, seeds: int, replicates: int, seed: int) -> Floats:
@@ -187,6 +199,15 @@ def ranks(points: Floats, replicates: Floats, alpha: float = 0.05) -> list[int]:
     adjusted = np.minimum(adjusted, adjusted.T)
     better = (adjusted <= alpha) & (points[None, :] > points[:, None])
     return [int(count) for count in 1 + better.sum(axis=1)]
+
+
+def _joined(means: Floats, parts: tuple[str, ...]) -> Floats:
+    """One number from the means of the components, [B, k] → [B]: see `MetricSpec.aggregate`."""
+    if len(parts) == 1:
+        return means[:, 0]
+    if set(parts) == SIDES:
+        return familiarity(means[:, parts.index("forget")], means[:, parts.index("holdout")])
+    return harmonic_means(means)
 
 
 def _matrix(values: Sequence[Value]) -> tuple[Floats, tuple[str, ...]]:
