@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ class World:
         spread: how much clusters differ; the Beta distribution's precision is 1 / spread.
         own: share of a model's flips that it does not share with other models.
         suite: name written into the records.
+        tasks: leaf → its metric.
     """
 
     seed: int = 0
@@ -52,6 +53,7 @@ class World:
     spread: float = 0.05
     own: float = 0.3
     suite: str = "nano_books"
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: TASKS)
 
     def entry(
         self,
@@ -78,12 +80,12 @@ class World:
             method: further fields of `schema.Method`.
         """
         runs = [(attack, seed) for attack in levels for seed in (seeds if "relearn" in attack else (0,))]
-        items = {f"{self.suite}_{leaf}": self._items(name, leaf, levels, runs) for leaf in TASKS}
+        items = {f"{self.suite}_{leaf}": self._items(name, leaf, levels, runs) for leaf in self.tasks}
         results = [
             {"task": task, "metric": metric, "attack": attack, "seed": seed, "value": value, "n": len(part)}
             for task, part in items.items()
             for attack, seed in runs
-            for metric in ["rougeL_f1"]
+            for metric in [self.tasks[task.removeprefix(f"{self.suite}_")]["metric"]]
             for value in [aggregate(part.scores[run_id(attack, seed), metric])]
         ]
         described = {
@@ -94,7 +96,7 @@ class World:
                     spec["metric"]: {"role": spec["role"], "higher_means": spec["higher_means"], "aggregate": "mean"}
                 },
             }
-            for leaf, spec in TASKS.items()
+            for leaf, spec in self.tasks.items()
         }
         record = seal(
             display_name=name,
@@ -124,7 +126,7 @@ class World:
         scores: dict[tuple[str, str], tuple[Value, ...]] = {}
         for attack, seed in runs:
             values = self._draw(name, leaf, attack, seed, float(levels[attack][leaf]))
-            scores[run_id(attack, seed), str(TASKS[leaf]["metric"])] = tuple(float(v) for v in values)
+            scores[run_id(attack, seed), str(self.tasks[leaf]["metric"])] = tuple(float(v) for v in values)
         return Items(
             tuple(_hash(self.suite, leaf, i) for i in range(count)),
             tuple(_hash(self.suite, leaf, i, "prompt") for i in range(count)),

@@ -15,8 +15,8 @@ def board_rows(board: Board) -> list[dict[str, str]]:
     """One mapping for each model, in the order of the board: header → text, with percentages without their sign.
 
     Columns: rank, model, optimizer grade; forgetting and utility under each attack, where attacks that differ in
-    their amount alone share a column that shows the worst of them; the largest leakage; robust forgetting, utility, score with its
-    interval; the attack that decides the score.
+    their amount alone share a column that shows the worst of them; 1 − the largest leakage; forgetting by what the model says and by
+    what it holds, and the smaller of both; utility, score with its interval; the attack that decides the score.
     """
     columns = columns_of(board)
     table = []
@@ -29,7 +29,9 @@ def board_rows(board: Board) -> list[dict[str, str]]:
         for title, attacks in columns.items():
             leaked, kept = row.leaked(attacks), row.kept(attacks)
             line[f"{title}\nforgot/useful"] = f"{percent(None if leaked is None else 1 - leaked)} / {percent(kept)}"
-        line["largest\nleakage"] = percent(row.leaked([attack.name for attack in board.attacks]))
+        line["worst\ncase"] = percent(row.worst_case.value)
+        line["says"] = percent(row.says.value)
+        line["holds"] = percent(row.holds.value)
         line["robust\nforgetting"] = percent(row.robust_forgetting.value)
         line["utility"] = percent(row.utility.value)
         line["score\n95 % interval"] = with_interval(row.score)

@@ -59,6 +59,11 @@ class Envelope:
     savings: Number
     identifiable: bool
 
+    @property
+    def telling(self) -> int:
+        """Index of the budget within which the row is furthest above the retrain model."""
+        return int(np.argmax(np.subtract(self.row, self.retrain)[: self.counted]))
+
     def half(self, values: Sequence[float]) -> float | None:
         """Budget at which `values` reach the middle between retrain model and target, unattacked; None when they do not."""
         middle = (self.retrain[0] + self.target[0]) / 2
@@ -154,7 +159,7 @@ def says(
         [[one.inside[h] for one in found] for h in (0, 1)], [[one.outside[h] for one in found] for h in (0, 1)]
     )
     top = max(found, key=lambda one: one.shown.savings.value or 0.0).shown
-    return Family(trace, Cell(top.task, top.metric, top.attacks[top.counted - 1])), tuple(shown)
+    return Family(trace, Cell(top.task, top.metric, top.attacks[top.telling])), tuple(shown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,14 +211,14 @@ def _unranked(row: Row, target: str, retrain: str, least: Tier, clusters: int) -
         return f"control ({kind})"
     if standing.state != "active":
         return f"{standing.state}: {standing.reason}" if standing.reason else standing.state
+    if clusters < MIN_CLUSTERS:
+        return f"the suite has {clusters} clusters, {MIN_CLUSTERS} are needed to rank"
     if row.score.value is None:
         return row.score.why
     if row.replicates is None:
         return "no item file"
     if TIERS.index(standing.tier) < TIERS.index(least):
         return standing.tier.replace("_", " ")
-    if clusters < MIN_CLUSTERS:
-        return f"the suite has {clusters} clusters, {MIN_CLUSTERS} are needed to rank"
     return None
 
 

@@ -29,7 +29,7 @@ def test_retrain_scores_one_and_target_zero(board: Board) -> None:
     assert board.retrain.score.value == 1.0
     assert board.target.score.value == 0.0
     assert board.target.worst is not None
-    assert board.target.worst.attack == "none"
+    assert board.target.worst.attack in ("none", "gptq4", "bnb_fp4")  # before any training: nothing was forgotten
 
 
 @pytest.mark.parametrize("name", ["random weights", "always refuse", "repeat token", "uniform logits"])
@@ -62,12 +62,19 @@ def test_leakage_uses_the_retrain_model_under_the_same_attack(board: Board, cast
     assert cell.leakage.value == pytest.approx(expected, abs=1e-12)
 
 
-def test_score_is_the_harmonic_mean_of_the_worst_cells(board: Board) -> None:
+def test_score_is_the_harmonic_mean_of_forgetting_and_utility(board: Board) -> None:
     row = row_of(board, "NPO Hybrid")
-    leak = max(f.leakage.value for f in row.forgetting if f.identifiable and f.leakage.value is not None)
     kept = min(u.share.value for u in row.utilities if u.counts and u.share.value is not None)
     assert {u.cell.attack for u in row.utilities if u.counts} == {"none", "gptq4"}
-    assert row.score.value == pytest.approx(2 * (1 - leak) * kept / (1 - leak + kept), abs=1e-12)
+    assert row.says.value is not None
+    assert row.holds.value is None  # these records have no such metric
+    assert row.score.value == pytest.approx(2 * row.says.value * kept / (row.says.value + kept), abs=1e-12)
+
+
+def test_the_plain_worst_case_is_that_of_the_largest_leakage(board: Board) -> None:
+    row = row_of(board, "NPO Hybrid")
+    leak = max(f.leakage.value for f in row.forgetting if f.identifiable and f.leakage.value is not None)
+    assert row.worst_case.value == pytest.approx(1 - leak, abs=1e-12)
 
 
 def test_adding_a_row_changes_no_other_row(cast: dict[str, Entry]) -> None:
@@ -161,7 +168,7 @@ def test_a_record_without_items_is_shown_without_interval_and_not_ranked(cast: d
     bare = Entry(cast["adam"].record, {})
     row = row_of(score([bare], cast["target"], cast["retrain"]), "NPO Adam")
     full = row_of(score([cast["adam"]], cast["target"], cast["retrain"]), "NPO Adam")
-    assert row.score.value == pytest.approx(full.score.value, abs=1e-9)
+    assert row.score.value == pytest.approx(full.score.value, abs=0.05)  # without items nothing is cross-fitted
     assert row.score.low is None
     assert row.score.why == "no item file"
     assert row.unranked == "no item file"
@@ -174,8 +181,10 @@ def test_harmonic(a: float, b: float, expected: float) -> None:
 
 def test_table_names_the_attack_that_decides(board: Board) -> None:
     line = next(line for line in board_rows(board) if line["model"] == "NPO Adam")
-    assert line["decided by"].endswith("under relearn50")
-    assert line["relearn≤50\nforgot/useful"].split(" / ")[0] == line["robust\nforgetting"]
+    assert "under relearn" in line["decided by"]
+    assert line["relearn≤50\nforgot/useful"].split(" / ")[0] == line["worst\ncase"]
+    assert line["says"] == line["robust\nforgetting"]
+    assert line["holds"] == "–"
     assert line["none\nforgot/useful"].startswith("100.0 / ")
 
 
