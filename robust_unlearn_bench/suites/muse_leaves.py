@@ -79,32 +79,12 @@ class VerbMem:
         return {"rougeL_f1": METRICS["rougeL_f1"](self.reading(doc, answers))}
 
 
-def _questions(source: Source, side: str, suffix: str = "") -> list[dict[str, Any]]:
-    """Return the rows of knowmem/{side}_qa{suffix}, with prompts built from knowmem/{side}_qa_icl."""
-    shots = fetch(source, "knowmem", f"{side}_qa_icl", question=str, answer=str)
-    rows = fetch(source, "knowmem", f"{side}_qa{suffix}", question=str, answer=str)
-    context = "".join(f"Question: {shot['question']}\nAnswer: {shot['answer']}\n\n" for shot in shots)
-    seen = {shot["question"] for shot in shots}
-    docs = []
-    for i, row in enumerate(rows):
-        docs.append(
-            {
-                "cluster": f"{side}-{i}",
-                **row,
-                "prompt": f"{context}Question: {row['question']}\nAnswer: ",
-                "duplicate": row["question"] in seen,
-            }
-        )
-        seen.add(row["question"])
-    return docs
-
-
 @dataclass(frozen=True, slots=True)
 class AnswerProb:
     """Likelihood of knowledge: how probable is the true answer to a question about the forget text?
 
-    Prompt: that of `KnowMem`. The true answer is scored under teacher forcing; the value is the geometric mean of the
-    probabilities of its tokens.
+    Prompt: `Question: …⏎Answer: ` alone, without in-context pairs. The true answer is scored under teacher forcing; the
+    value is the geometric mean of the probabilities of its tokens.
 
     Attributes:
         suffix: suffix of the split: "" for the questions of `KnowMem`, "_paraphrased" for the same in other words.
@@ -125,12 +105,13 @@ class AnswerProb:
         return f"answer_prob{self.suffix}"
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
-        """Return the rows of knowmem/forget_qa{suffix}, with prompts built from knowmem/forget_qa_icl."""
-        return _questions(source, "forget", self.suffix)
+        """Return the rows of knowmem/forget_qa{suffix}."""
+        rows = fetch(source, "knowmem", f"forget_qa{self.suffix}", question=str, answer=str)
+        return [{"cluster": f"forget-{i}", **row} for i, row in enumerate(rows)]
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
         """Request the log-probability of every token of the true answer."""
-        return [Request("token_scores", doc["prompt"], {"text": doc["answer"]})]
+        return [Request("token_scores", f"Question: {doc['question']}\nAnswer: ", {"text": doc["answer"]})]
 
     def target(self, doc: dict[str, Any]) -> str:
         """Return the true answer."""
@@ -182,7 +163,22 @@ class KnowMem:
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
         """Return the rows of knowmem/{side}_qa, with prompts built from knowmem/{side}_qa_icl."""
-        return _questions(source, self.side)
+        shots = fetch(source, "knowmem", f"{self.side}_qa_icl", question=str, answer=str)
+        rows = fetch(source, "knowmem", f"{self.side}_qa", question=str, answer=str)
+        context = "".join(f"Question: {shot['question']}\nAnswer: {shot['answer']}\n\n" for shot in shots)
+        seen = {shot["question"] for shot in shots}
+        docs = []
+        for i, row in enumerate(rows):
+            docs.append(
+                {
+                    "cluster": f"{self.side}-{i}",
+                    **row,
+                    "prompt": f"{context}Question: {row['question']}\nAnswer: ",
+                    "duplicate": row["question"] in seen,
+                }
+            )
+            seen.add(row["question"])
+        return docs
 
     def requests(self, doc: dict[str, Any]) -> list[Request]:
         """Request the answer."""
