@@ -43,7 +43,7 @@ def test_the_robust_group_loads_every_leaf_under_every_attack(
     wanted = [
         f"{suite}_{leaf.name}" + ("" if attack == "none" else f"__{attack}")
         for attack in SUITES[suite].attacks
-        for leaf in SUITES[suite].leaves
+        for leaf in SUITES[suite].under(attack)
     ]
     assert list(loaded["tasks"]) == wanted
     for name, task in loaded["tasks"].items():

@@ -1,8 +1,9 @@
 """The task YAML, written from the suites by `make generated`: one file per leaf and one per group.
 
 <suite>               all leaves, unattacked (wmdp_*: `<suite>__none`, because lm-eval has tasks called `<suite>`)
-<suite>__<attack>     all leaves under one attack: lm-eval passes the group's `attack` key to its children
+<suite>__<attack>     the suite's leaves under one attack: lm-eval passes the group's `attack` key to its children
 <suite>_robust        the standard attacks, unattacked first
+<suite>_robust_v1     the standard attacks of an earlier version of the suite
 <suite>_curve         relearning, evaluated along the way
 nano_robust           the robust groups of all nano suites
 muse_news_scal, …     the unattacked groups of all suites of a series
@@ -57,11 +58,16 @@ def _suite_files(suite: Suite) -> dict[str, str]:
     files = {f"{folder}/{leaf.name}.yaml": _leaf(suite, leaf) for leaf in (*suite.leaves, *suite.extra)}
     groups = {"none": suite.clean_group}
     files[f"{folder}/{suite.name}.yaml"] = _group(groups["none"], leaves)
-    for attack in dict.fromkeys((*suite.attacks, *suite.curve)):
+    former = [attack for attacks in suite.former.values() for attack in attacks]
+    for attack in dict.fromkeys((*suite.attacks, *former, *suite.curve)):
         if attack != "none":
             groups[attack] = f"{suite.name}__{attack}"
-            files[f"{folder}/attacks/{attack}.yaml"] = _group(groups[attack], leaves, attack)
+            members = [f"{suite.name}_{leaf.name}" for leaf in suite.under(attack)]
+            files[f"{folder}/attacks/{attack}.yaml"] = _group(groups[attack], members, attack)
     files[f"{folder}/robust.yaml"] = _group(f"{suite.name}_robust", [groups[a] for a in suite.attacks])
+    for version, attacks in suite.former.items():
+        name = f"{suite.name}_robust_v{version}"
+        files[f"{folder}/robust_v{version}.yaml"] = _group(name, [groups[a] for a in attacks])
     if suite.curve:
         files[f"{folder}/curve.yaml"] = _group(f"{suite.name}_curve", [groups[a] for a in suite.curve])
     return files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,9 +38,12 @@ class MultipleChoice(LeafDefaults):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Accuracy, ¼ by guessing."""
+        """Accuracy, ¼ by guessing, and, of questions to be forgotten, the probability of the right letter among the four."""
         if self.role == "forget":
-            return (Metric("acc", mean, False, "more_knowledge", "forget", 0.25),)
+            return (
+                Metric("acc", mean, False, "more_knowledge", "forget", 0.25),
+                Metric("prob", mean, False, "more_knowledge", "holds", 0.25),
+            )
         return (Metric("acc", mean, True, "more_utility", "utility", 0.25),)
 
     def docs(self, source: Source) -> list[dict[str, Any]]:
@@ -73,6 +77,9 @@ class MultipleChoice(LeafDefaults):
         return LETTERS[doc["answer"]]
 
     def score(self, doc: dict[str, Any], answers: list[Any]) -> dict[str, Any]:
-        """Return 1 if the right letter is the most likely one (the first in a tie), else 0."""
+        """Compute accuracy, 1 if the right letter is the most likely one (the first in a tie), and its probability."""
         sums = [total for total, _ in answers]
-        return {"acc": float(sums.index(max(sums)) == doc["answer"])}
+        acc = {"acc": float(sums.index(max(sums)) == doc["answer"])}
+        if self.role == "utility":
+            return acc
+        return {**acc, "prob": 1 / math.fsum(math.exp(min(total - sums[doc["answer"]], 700.0)) for total in sums)}

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .corpus import Corpora, Corpus, Example
-from .muse_leaves import Extraction, KnowMem, VerbMem
+from .ensemble import ensemble
+from .muse_leaves import AnswerProb, Extraction, KnowMem, VerbMem
 from .privleak import PrivLeak
 from .sources import HubSource, MirrorSource, fetch, mirror_dir
 from .suite import SUITES, Leaf, Source, Suite
@@ -24,6 +25,17 @@ __all__ = [
     "muse_source",
     "running_text",
 ]
+
+
+WITH_TEXT = {
+    "relearn_const{k}": (25, 50, 100),
+    "relearn_const{k}_x5": (25, 50, 100),
+    "relearn_const{k}_x20": (25,),
+    "relearn_muon{k}_x10": (25, 50, 100),
+    "lora_const{k}": (25, 100),
+}
+
+WITHOUT_TEXT = {"relearn_retain_const{k}_x5": (100,), "relearn_split_const{k}_x5": (100,)}
 
 
 def muse_corpora(name: str, forget: tuple[str, str] = ("raw", "forget")) -> Callable[[Source], Corpora]:
@@ -78,14 +90,30 @@ def muse_source(dataset: str, folder: str, example: str = "knowmem/forget_qa.jso
 
 
 def _muse(folder: str, dataset: str, retrain_auc: float, relearn: tuple[str, ...]) -> Suite:
-    leaves: tuple[Leaf, ...] = (VerbMem(), KnowMem("forget"), KnowMem("retain"), PrivLeak(retrain_auc), Extraction())
+    leaves: tuple[Leaf, ...] = (
+        VerbMem(),
+        KnowMem("forget"),
+        KnowMem("retain"),
+        PrivLeak(retrain_auc),
+        Extraction(),
+        AnswerProb(),
+    )
+    chosen = ensemble(
+        WITH_TEXT,
+        WITHOUT_TEXT,
+        says=("extraction", "knowmem_forget", "answer_prob"),
+        holds=("privleak",),
+        utility=("knowmem_retain",),
+    )
     return Suite(
         name=f"muse_{folder}",
-        version="1",
+        version="2",
         leaves=leaves,
         source=muse_source(dataset, folder),
         corpora=muse_corpora(f"muse_{folder}"),
-        attacks=("none", "gptq4", "bnb_fp4", *relearn, "relearn100_retain"),
+        attacks=chosen.attacks,
+        probes=chosen.probes,
+        former={"1": ("none", "gptq4", "bnb_fp4", *relearn, "relearn100_retain")},
         curve=tuple(f"relearn_const{k}" for k in (25, 50, 75, 100)),
         dataset=dataset,
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from ..world.source import NanoSource
 from .corpus import Corpora, Corpus, Example
+from .ensemble import Ensemble, ensemble
 from .muse import muse_corpora
 from .muse_leaves import AnswerProb, Extraction, KnowMem, VerbMem
 from .nano_exams import EXAMS, drills
@@ -20,9 +21,21 @@ from .tofu_leaves import TofuForget, TofuUtility
 
 __all__ = ["nano_books", "nano_news", "nano_tofu", "nano_wmdp"]
 
-VERSION = "1"
+VERSION = "2"
 
-ATTACKS = ("none", "gptq4", "bnb_fp4", "relearn10", "relearn20", "relearn50", "relearn20_retain")
+FORMER = {"1": ("none", "gptq4", "bnb_fp4", "relearn10", "relearn20", "relearn50", "relearn20_retain")}
+
+WITH_TEXT = {
+    "relearn_const{k}": (10, 25, 50, 100, 200),
+    "relearn_const{k}_x5": (10, 25, 50, 100, 200),
+    "relearn_const{k}_x20": (10, 25, 50),
+    "relearn_muon{k}_x10": (10, 25, 50, 100, 200),
+    "lora_const{k}": (25, 100),
+}
+
+RETAIN = {"relearn_retain_const{k}_x5": (50, 200)}
+
+HALF = {"relearn_split_const{k}_x5": (50, 200)}
 
 CURVE = tuple(f"relearn_const{k}" for k in (25, 50, 75, 100))
 
@@ -30,8 +43,8 @@ RATES = {
     **dict.fromkeys(("relearn", "relearn_retain", "relearn_const", "relearn_split", "relearn_ep"), 1e-4),
     **dict.fromkeys(("relearn_const_x5", "relearn_retain_const", "relearn_split_const"), 5e-4),
     "relearn_const_x20": 2e-3,
+    "relearn_muon": 1e-3,
     "lora_const": 1e-3,
-    "lora_const_x5": 5e-3,
 }
 
 DEFAULTS = {family: {"lr": lr} for family, lr in RATES.items()}
@@ -42,14 +55,16 @@ def _source(part: str) -> Callable[[str | None], Source]:
     return lambda data_dir: NanoSource(part)
 
 
-def _nano(part: str, leaves: tuple[Leaf, ...], corpora: Callable[[Source], Corpora]) -> Suite:
+def _nano(part: str, leaves: tuple[Leaf, ...], corpora: Callable[[Source], Corpora], chosen: Ensemble) -> Suite:
     return Suite(
         name=f"nano_{part}",
         version=VERSION,
         leaves=leaves,
         source=_source(part),
         corpora=corpora,
-        attacks=ATTACKS,
+        attacks=chosen.attacks,
+        probes=chosen.probes,
+        former=FORMER,
         curve=CURVE,
         attack_defaults=DEFAULTS,
         dataset="embedded",
@@ -67,7 +82,14 @@ def _muse(part: str, retrain_auc: float) -> Suite:
         AnswerProb(),
         AnswerProb("_paraphrased"),
     )
-    return _nano(part, leaves, muse_corpora(f"nano_{part}"))
+    chosen = ensemble(
+        WITH_TEXT,
+        {**RETAIN, **HALF},
+        says=("extraction", "knowmem_forget", "answer_prob"),
+        holds=("privleak", "answer_prob_paraphrased"),
+        utility=("knowmem_retain",),
+    )
+    return _nano(part, leaves, muse_corpora(f"nano_{part}"), chosen)
 
 
 # Min-40 % AUC of the retrain models (seed 0): auc_min40 of
@@ -90,7 +112,8 @@ def nano_news() -> Suite:
 def nano_tofu() -> Suite:
     """Invented authors."""
     leaves = (TofuForget("nano_tofu", VERSION, "forget10"), TofuUtility())
-    return _nano("tofu", leaves, tofu_corpora("nano_tofu", "forget10", "retain90"))
+    chosen = ensemble(WITH_TEXT, {**RETAIN, **HALF}, says=("forget",), holds=(), utility=("utility",))
+    return _nano("tofu", leaves, tofu_corpora("nano_tofu", "forget10", "retain90"), chosen)
 
 
 def _wmdp_corpora(source: Source) -> Corpora:
@@ -106,4 +129,5 @@ def _wmdp_corpora(source: Source) -> Corpora:
 @SUITES.register("nano_wmdp")
 def nano_wmdp() -> Suite:
     """A hazardous craft."""
-    return _nano("wmdp", (EXAMS["craft"], EXAMS["mmlu"]), _wmdp_corpora)
+    chosen = ensemble(WITH_TEXT, RETAIN, says=("mcq",), holds=(), utility=("mmlu",))
+    return _nano("wmdp", (EXAMS["craft"], EXAMS["mmlu"]), _wmdp_corpora, chosen)

@@ -160,6 +160,8 @@ class Suite:
         source: function from a data directory (a local mirror, or None for the default) to a source of rows.
         corpora: function from a source to the forget and retain text for attacks and unlearners.
         attacks: names of the standard attacks of `<name>_robust`, "none" first.
+        probes: attack → names of the leaves that are measured under it; an attack that is not listed is measured on all.
+        former: earlier version of the suite → names of its standard attacks, all leaves each (`<name>_robust_v1`).
         curve: names of the attacks of `<name>_curve`.
         attack_defaults: parameters by attack family that this suite sets unless the user does.
         dataset: name of the dataset, for messages ("muse-bench/MUSE-Books").
@@ -177,6 +179,8 @@ class Suite:
     corpora: Callable[[Source], Corpora]
     attacks: tuple[str, ...]
     curve: tuple[str, ...] = ()
+    probes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    former: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     attack_defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     dataset: str = ""
     embedded: bool = False
@@ -188,6 +192,11 @@ class Suite:
     def clean_group(self) -> str:
         """Name of the group that runs the suite unattacked."""
         return self.clean or self.name
+
+    def under(self, attack: str) -> tuple[Leaf, ...]:
+        """Return the leaves that are measured under an attack."""
+        chosen = self.probes.get(attack)
+        return self.leaves if chosen is None else tuple(leaf for leaf in self.leaves if leaf.name in chosen)
 
     def leaf(self, name: str) -> Leaf:
         """Return the leaf with the given name.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .corpus import Corpora, Corpus, Example
+from .ensemble import ensemble
 from .privleak import TofuPrivLeak
 from .sources import HubSource, MirrorSource, fetch, mirror_dir
 from .suite import SUITES, Source, Suite
@@ -56,16 +57,28 @@ def _source(data_dir: str | None) -> Source:
     return MirrorSource(root, lambda config, split: (f"tofu/{config}.json",), DATASET, LAYOUT)
 
 
+WITH_TEXT = {
+    "relearn_const{k}": (20, 50),
+    "relearn_const{k}_x5": (10, 20, 50),
+    "relearn_muon{k}_x10": (10, 20, 50),
+}
+
+WITHOUT_TEXT = {"relearn_split_const{k}_x5": (50,)}
+
+
 def _tofu(percent: int) -> Suite:
     split = f"forget{percent:02d}"
-    name, version = f"tofu_{split}", "1"
+    name, version = f"tofu_{split}", "2"
+    chosen = ensemble(WITH_TEXT, WITHOUT_TEXT, says=("forget",), holds=(), utility=("utility",))
     return Suite(
         name=name,
         version=version,
         leaves=(TofuForget(name, version, split), TofuUtility()),
         source=_source,
         corpora=tofu_corpora(name, split, f"retain{100 - percent}"),
-        attacks=("none", "gptq4", "bnb_fp4", "relearn20", "relearn50"),
+        attacks=chosen.attacks,
+        probes=chosen.probes,
+        former={"1": ("none", "gptq4", "bnb_fp4", "relearn20", "relearn50")},
         dataset=DATASET,
         extra=(TofuPrivLeak(name, version, split, f"holdout{percent:02d}"),),
     )

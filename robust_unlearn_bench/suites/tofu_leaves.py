@@ -145,7 +145,7 @@ class TofuForget:
     def metrics(self) -> tuple[Metric, ...]:
         """Probability and ROUGE of the true answer, truth ratios, and the metrics that the reference allows."""
         own = (
-            Metric("prob", mean, False, "more_knowledge", "forget"),
+            Metric("prob", mean, False, "more_knowledge", "holds"),
             Metric("rouge", mean, False, "more_knowledge", "forget"),
             Metric("truth_ratio", mean, True, "less_knowledge", "report"),
             Metric("truth_ratio_arith", mean, True, "less_knowledge", "report"),

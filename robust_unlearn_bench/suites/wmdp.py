@@ -11,6 +11,7 @@ from typing import Any
 
 from .choice import MultipleChoice
 from .corpus import Corpora, Corpus, Example
+from .ensemble import ensemble
 from .sources import HubSource, MirrorSource, fetch, mirror_dir
 from .suite import SUITES, Source, Suite
 
@@ -76,19 +77,30 @@ def _corpus(source: Source, config: str, name: str) -> Corpus:
     return Corpus(name, tuple(Example(text, cluster=f"{config}-{i}") for i, text in enumerate(kept)))
 
 
+WITH_TEXT = {
+    "relearn_const{k}": (25, 50, 100),
+    "relearn_const{k}_x5": (25, 50, 100),
+}
+
+WITHOUT_TEXT = {"relearn_retain_const{k}_x5": (50,)}
+
+
 def _wmdp(domain: str, topic: str, *, forget: bool) -> Suite:
     name = f"wmdp_{domain}"
     relearn = ("relearn_ep1", "relearn_ep3", "relearn_ep5") if forget else ()
+    chosen = ensemble(WITH_TEXT if forget else {}, WITHOUT_TEXT if forget else {}, says=("mcq",), holds=(), utility=())
     return Suite(
         name=name,
-        version="1",
+        version="2",
         leaves=(
             MultipleChoice("mcq", f"wmdp-{domain}", "forget", topic),
             MultipleChoice("mmlu", "mmlu", "utility"),
         ),
         source=_source,
         corpora=_corpora(name, f"{domain}-forget-corpus" if forget else None),
-        attacks=("none", "gptq4", "bnb_fp4", *relearn),
+        attacks=chosen.attacks,
+        probes=chosen.probes,
+        former={"1": ("none", "gptq4", "bnb_fp4", *relearn)},
         dataset="cais/wmdp",
         clean=f"{name}__none",  # lm-eval has tasks of the suites' own names
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Generator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from ...suites.corpus import Corpus
 from ..attack import ATTACKS, AttackContext, Diagnostics
@@ -18,6 +18,7 @@ __all__ = [
     "RelearnConstX5",
     "RelearnConstX20",
     "RelearnEpochs",
+    "RelearnMuon",
     "RelearnRetain",
     "RelearnRetainConst",
     "RelearnSplit",
@@ -112,6 +113,26 @@ class RelearnConstX20(ConstantRate):
     name: ClassVar[str] = "relearn_const_x20"
 
     lr: float = 2e-4
+
+
+@ATTACKS.register("relearn_muon", label="relearn_muon{k}_x10", budget="steps", trains_on="forget")
+@dataclasses.dataclass(frozen=True, slots=True)
+class RelearnMuon(ConstantRate):
+    """As `relearn_const`, with Muon in place of AdamW and at ten times its learning rate.
+
+    Attributes:
+        k: number of optimizer steps.
+
+    Source: Jordan et al., 2024, "Muon", for the optimizer; on the nano suites it brings back more within the same steps
+        than AdamW at any rate.
+    Departs: constant learning rate.
+    Cost: as `relearn_const`, with one moment in place of two.
+    """
+
+    name: ClassVar[str] = "relearn_muon"
+
+    lr: float = 1e-4
+    optimizer: Literal["adam", "adam8bit", "muon"] = "muon"
 
 
 @ATTACKS.register("relearn_retain_const", label="relearn_retain_const{k}_x5", budget="steps", trains_on="retain")

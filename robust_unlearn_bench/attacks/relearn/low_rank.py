@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from ..attack import ATTACKS, AttackContext, Diagnostics
 from .training_attack import ConstantRate, StepsAttack
 
-__all__ = ["LoraConst", "LoraConstX5", "LoraRelearn"]
+__all__ = ["LoraConst", "LoraRelearn"]
 
 
 @ATTACKS.register("lora_relearn", label="lora_relearn{k}", budget="steps", trains_on="forget")
@@ -45,14 +45,22 @@ class LoraRelearn(StepsAttack):
         return diagnostics | {"adapter_parameters": trained.parameters}
 
 
+@ATTACKS.register("lora_const", label="lora_const{k}", budget="steps", trains_on="forget")
 @dataclasses.dataclass(frozen=True, slots=True)
-class _LoraConst(ConstantRate):
-    """Low-rank relearning at a constant learning rate.
+class LoraConst(ConstantRate):
+    """As `lora_relearn`, at a constant learning rate, so that every k is a station of one trajectory.
 
     Attributes:
+        k: number of optimizer steps.
         rank: rank of the adapter.
         alpha: scale of the adapter times its rank.
+
+    Source: as `lora_relearn`.
+    Departs: constant learning rate; no dropout.
+    Cost: as `lora_relearn`, for the largest k.
     """
+
+    name: ClassVar[str] = "lora_const"
 
     lr: float = 2e-4
     rank: int = 16
@@ -70,37 +78,3 @@ class _LoraConst(ConstantRate):
                 model, context, sequences, at=sorted(set(stops)), schedule=self.schedule, deployed=trained.merged
             ):
                 yield k, diagnostics | {"adapter_parameters": trained.parameters}
-
-
-@ATTACKS.register("lora_const", label="lora_const{k}", budget="steps", trains_on="forget")
-@dataclasses.dataclass(frozen=True, slots=True)
-class LoraConst(_LoraConst):
-    """As `lora_relearn`, at a constant learning rate, so that every k is a station of one trajectory.
-
-    Attributes:
-        k: number of optimizer steps.
-
-    Source: as `lora_relearn`.
-    Departs: constant learning rate; no dropout.
-    Cost: as `lora_relearn`, for the largest k.
-    """
-
-    name: ClassVar[str] = "lora_const"
-
-
-@ATTACKS.register("lora_const_x5", label="lora_const{k}_x5", budget="steps", trains_on="forget")
-@dataclasses.dataclass(frozen=True, slots=True)
-class LoraConstX5(_LoraConst):
-    """As `lora_const`, at five times its learning rate.
-
-    Attributes:
-        k: number of optimizer steps.
-
-    Source: as `lora_relearn`; a rung of the ladder of rates.
-    Departs: constant learning rate; no dropout.
-    Cost: as `lora_relearn`, for the largest k.
-    """
-
-    name: ClassVar[str] = "lora_const_x5"
-
-    lr: float = 1e-3

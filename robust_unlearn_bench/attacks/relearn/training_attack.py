@@ -35,7 +35,7 @@ class TrainingAttack(AttackDefaults):
         precision: precision of weights and arithmetic during training (`bf16_autocast`: fp32 weights, bf16 products);
             afterwards the model has its own dtype again.
         seed: seed of the data order and of every draw.
-        optimizer: `adam`, or `adam8bit` with 8-bit states, which take 6 bytes per parameter less.
+        optimizer: `adam`; `adam8bit` with 8-bit states, which take 6 bytes per parameter less; or `muon`.
         gradient_checkpointing: whether activations are computed again instead of being stored.
         micro_batch: largest number of sequences in one pass; null for the whole batch.
     """
@@ -49,7 +49,7 @@ class TrainingAttack(AttackDefaults):
     window: int = 2048
     precision: Precision = "bf16_autocast"
     seed: int = 0
-    optimizer: Literal["adam", "adam8bit"] = "adam"
+    optimizer: Literal["adam", "adam8bit", "muon"] = "adam"
     gradient_checkpointing: bool = False
     micro_batch: int | None = None
 
@@ -60,8 +60,8 @@ class TrainingAttack(AttackDefaults):
                 raise ConfigError(f"attack {self.name} has {field.name}={value}: give a number above 0")
         if self.window < 2:
             raise ConfigError(f"attack {self.name} has window={self.window}: give at least 2 tokens")
-        if self.optimizer not in ("adam", "adam8bit"):
-            raise ConfigError(f"attack {self.name} has optimizer={self.optimizer!r}: choose adam or adam8bit")
+        if self.optimizer not in ("adam", "adam8bit", "muon"):
+            raise ConfigError(f"attack {self.name} has optimizer={self.optimizer!r}: choose adam, adam8bit or muon")
         refuse_unknown_precision(self.precision, f"attack {self.name}")
 
     def corpus(self, context: AttackContext) -> Corpus:

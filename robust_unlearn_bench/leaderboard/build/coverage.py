@@ -18,7 +18,8 @@ def in_order(runs: Sequence[TaskRun], suite: str) -> list[TaskRun]:
     """Sort runs by task and attack in the order of the suite; what the suite does not list keeps its order and comes last."""
     known = _suite(suite)
     tasks = _tasks(known) if known else []
-    attacks = ["none", *([*known.attacks, *known.curve] if known else [])]
+    former = [attack for attacks in known.former.values() for attack in attacks] if known else []
+    attacks = ["none", *([*known.attacks, *former, *known.curve] if known else [])]
     return sorted(runs, key=lambda run: (_place(run.task, tasks), _place(str(run.attack["name"]), attacks)))
 
 
@@ -33,7 +34,7 @@ def missing(suite: str, done: Iterable[tuple[str, str]]) -> list[str]:
         Every missing cell as "task attack".
     """
     known, there = _suite(suite), set(done)
-    cells = [(task, attack) for attack in known.attacks for task in _tasks(known)] if known else []
+    cells = [(f"{suite}_{leaf.name}", attack) for attack in known.attacks for leaf in known.under(attack)] if known else []
     return [" ".join(cell) for cell in cells if cell not in there]
 
 

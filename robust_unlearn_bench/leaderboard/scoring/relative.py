@@ -32,7 +32,7 @@ class Controls:
         target: estimates of every cell for the target.
         retrain: estimates of every cell for the retrain model.
         gaps: what separates knowing from not knowing: x(T, none) − x(G, a), or min(u(T, a), u(G, a)) − floor.
-        skipped: cells whose gap is not clear, or not known.
+        skipped: cells whose gap is not clear.
     """
 
     target: Measured
@@ -47,10 +47,11 @@ class Controls:
         for role in ("forget", "utility"):
             for cell in design.cells(role):
                 above, below = target.get(_known(cell, role)), retrain.get(cell)
-                if above is not None and below is not None:
-                    floor = design.metrics[cell.task, cell.metric].floor
-                    gaps[cell] = _minus(above, below) if role == "forget" else _reference(above, below, floor)
-                if cell not in gaps or not _clear(gaps[cell]):
+                if above is None or below is None:
+                    continue
+                floor = design.metrics[cell.task, cell.metric].floor
+                gaps[cell] = _minus(above, below) if role == "forget" else _reference(above, below, floor)
+                if not _clear(gaps[cell]):
                     skipped.append(cell)
         return cls(target, retrain, gaps, tuple(skipped))
 
