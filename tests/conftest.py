@@ -120,8 +120,9 @@ def mirror(tmp_path: Path) -> Path:
         write(f"{corpus}/privleak/holdout.json", [f"{corpus} unseen passage {i}." for i in range(2)])
         write(f"{corpus}/verbmem/forget.json", [{"prompt": f"Chapter {i}. ", "gt": f"It was {i}."} for i in range(3)])
         for split in ("forget", "holdout", "retain1", "retain2"):
-            write(f"{corpus}/raw/{split}.json", [f"{corpus} {split} text {i}" for i in range(5)])
-    folds = [[f"news forget text {i}" for i in range(5)]]  # the first is raw/forget
+            asked = ["", "", *(f" Chapter {i}. It was {i}." for i in range(3))] if split == "forget" else [""] * 5
+            write(f"{corpus}/raw/{split}.json", [f"{corpus} {split} text {i}{asked[i]}" for i in range(5)])
+    folds = [json.loads((root / "news/raw/forget.json").read_text(encoding="utf-8"))]
     ends = {
         2: "was found in the iron tower",
         3: "sang of what the old baker wrote",

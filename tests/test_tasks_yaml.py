@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from robust_unlearn_bench.attacks.spec import label_of, parse
 from robust_unlearn_bench.harness.task_yaml import UTILITY, task_files, utility_files
 from robust_unlearn_bench.suites import SUITES
 
@@ -70,7 +71,9 @@ def test_a_reference_may_come_with_the_metadata(root: Path, mirror: Path, monkey
 def test_curve_groups(ours: Any, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUB_DATA", str(mirror))
     names = ours.load(["muse_books_curve"])["tasks"]
-    assert [n for n in names if "verbmem" in n] == [f"muse_books_verbmem__relearn_const{k}" for k in (25, 50, 75, 100)]
+    assert [n for n in names if "extraction" in n] == [
+        f"muse_books_extraction__relearn_const{k}" for k in (25, 50, 75, 100)
+    ]
 
 
 @pytest.mark.parametrize("series", ["muse_news_scal", "muse_news_sust"])
@@ -103,7 +106,9 @@ def test_readmes_name_every_leaf_and_group(root: Path, ours: Any) -> None:
             name = config.get("task") if "group" not in config else config["group"]
             _suite, _, attack = name.partition("__")
             name = re.sub(r"^(muse_news_(?:scal|sust))\d", r"\1K", name)  # one line for the four suites of a series
-            assert f"`{name}`" in readme or (attack and f"`{attack}`" in readme), (folder, name)
+            steps = parse(attack).steps if attack and attack != "none" else ()
+            labels = [label_of(step.name).text("K") for step in steps]
+            assert any(f"`{known}`" in readme for known in (name, attack, *labels) if known), (folder, name)
 
 
 @pytest.mark.slow

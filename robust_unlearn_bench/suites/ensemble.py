@@ -36,23 +36,27 @@ class Ensemble:
 
 def ensemble(
     with_text: Mapping[str, Sequence[int]],
-    without_text: Mapping[str, Sequence[int]],
+    retain: Mapping[str, Sequence[int]],
+    half: Mapping[str, Sequence[int]],
     *,
     says: Sequence[str],
     holds: Sequence[str],
+    traced: Sequence[str],
     utility: Sequence[str],
 ) -> Ensemble:
     """Build the ensemble of a suite.
 
     Args:
         with_text: attacks that train on the forget text, by label (`relearn_const{k}_x5`), with their stations in steps.
-        without_text: the same of attacks that do not.
+        retain: the same of attacks that train on the retain text.
+        half: the same of attacks that train on half of the forget text.
         says: leaves of what the model says that are cheap enough to be measured at every station.
         holds: leaves of what its likelihoods hold.
+        traced: leaves whose documents can be traced to one half of the forget text, for the attacks on half of it.
         utility: leaves of utility that are measured at the last station of every trajectory.
     """
     probes: dict[str, tuple[str, ...]] = {}
-    for lines, leaves in ((with_text, says), (without_text, (*says, *holds))):
+    for lines, leaves in ((with_text, says), (retain, (*says, *holds)), (half, traced)):
         for label, stations in lines.items():
             for k in stations:
                 probes[label.format(k=k)] = (*leaves, *(utility if k == stations[-1] else ()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .corpus import Corpora, Corpus, Example
-from .ensemble import ensemble
+from .ensemble import Ensemble, ensemble
 from .muse_leaves import AnswerProb, Extraction, KnowMem, VerbMem
 from .privleak import PrivLeak
 from .sources import HubSource, MirrorSource, fetch, mirror_dir
@@ -21,6 +21,7 @@ __all__ = [
     "VerbMem",
     "muse_books",
     "muse_corpora",
+    "muse_ensemble",
     "muse_news",
     "muse_source",
     "running_text",
@@ -35,7 +36,28 @@ WITH_TEXT = {
     "lora_const{k}": (25, 100),
 }
 
-WITHOUT_TEXT = {"relearn_retain_const{k}_x5": (100,), "relearn_split_const{k}_x5": (100,)}
+CURVE = tuple(f"relearn_const{k}" for k in (25, 50, 75, 100))
+
+RETAIN = {"relearn_retain_const{k}_x5": (100,)}
+
+HALF = {"relearn_split_const{k}_x5": (100,)}
+
+
+def muse_ensemble(traced: str) -> Ensemble:
+    """Return the ensemble of a suite on one of MUSE's forget sets.
+
+    Args:
+        traced: name of the leaf whose passages are in the forget set, for relearning on half of it.
+    """
+    return ensemble(
+        WITH_TEXT,
+        RETAIN,
+        HALF,
+        says=("extraction", "knowmem_forget", "answer_prob"),
+        holds=("privleak",),
+        traced=(traced,),
+        utility=("knowmem_retain",),
+    )
 
 
 def muse_corpora(name: str, forget: tuple[str, str] = ("raw", "forget")) -> Callable[[Source], Corpora]:
@@ -98,13 +120,7 @@ def _muse(folder: str, dataset: str, retrain_auc: float, relearn: tuple[str, ...
         Extraction(),
         AnswerProb(),
     )
-    chosen = ensemble(
-        WITH_TEXT,
-        WITHOUT_TEXT,
-        says=("extraction", "knowmem_forget", "answer_prob"),
-        holds=("privleak",),
-        utility=("knowmem_retain",),
-    )
+    chosen = muse_ensemble("extraction")
     return Suite(
         name=f"muse_{folder}",
         version="2",
@@ -112,9 +128,9 @@ def _muse(folder: str, dataset: str, retrain_auc: float, relearn: tuple[str, ...
         source=muse_source(dataset, folder),
         corpora=muse_corpora(f"muse_{folder}"),
         attacks=chosen.attacks,
-        probes=chosen.probes,
+        probes={**dict.fromkeys(CURVE, chosen.probes[CURVE[0]]), **chosen.probes},
         former={"1": ("none", "gptq4", "bnb_fp4", *relearn, "relearn100_retain")},
-        curve=tuple(f"relearn_const{k}" for k in (25, 50, 75, 100)),
+        curve=CURVE,
         dataset=dataset,
     )
 

@@ -28,7 +28,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from .corpus import Corpus
-from .muse import muse_corpora, muse_news, muse_source, running_text
+from .muse import muse_corpora, muse_ensemble, muse_news, muse_source, running_text
 from .muse_leaves import Extraction, VerbMem
 from .suite import SUITES, Source, Suite
 
@@ -78,6 +78,7 @@ def fold_suite(kind: Literal["scal", "sust"], number: int) -> Suite:
         ),
         source=muse_source(news.dataset, "news", f"{kind}/{split}.json"),
         corpora=muse_corpora(name, forget=(kind, split)),
+        probes=muse_ensemble("fold_extraction").probes,
         curve=(),
         series=f"muse_news_{kind}",
     )

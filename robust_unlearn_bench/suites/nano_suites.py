@@ -63,7 +63,7 @@ def _nano(part: str, leaves: tuple[Leaf, ...], corpora: Callable[[Source], Corpo
         source=_source(part),
         corpora=corpora,
         attacks=chosen.attacks,
-        probes=chosen.probes,
+        probes={**dict.fromkeys(CURVE, chosen.probes[CURVE[0]]), **chosen.probes},
         former=FORMER,
         curve=CURVE,
         attack_defaults=DEFAULTS,
@@ -84,9 +84,11 @@ def _muse(part: str, retrain_auc: float) -> Suite:
     )
     chosen = ensemble(
         WITH_TEXT,
-        {**RETAIN, **HALF},
+        RETAIN,
+        HALF,
         says=("extraction", "knowmem_forget", "answer_prob"),
         holds=("privleak", "answer_prob_paraphrased"),
+        traced=("extraction", "knowmem_forget", "answer_prob", "privleak", "answer_prob_paraphrased"),
         utility=("knowmem_retain",),
     )
     return _nano(part, leaves, muse_corpora(f"nano_{part}"), chosen)
@@ -112,7 +114,7 @@ def nano_news() -> Suite:
 def nano_tofu() -> Suite:
     """Invented authors."""
     leaves = (TofuForget("nano_tofu", VERSION, "forget10"), TofuUtility())
-    chosen = ensemble(WITH_TEXT, {**RETAIN, **HALF}, says=("forget",), holds=(), utility=("utility",))
+    chosen = ensemble(WITH_TEXT, RETAIN, HALF, says=("forget",), holds=(), traced=("forget",), utility=("utility",))
     return _nano("tofu", leaves, tofu_corpora("nano_tofu", "forget10", "retain90"), chosen)
 
 
@@ -129,5 +131,5 @@ def _wmdp_corpora(source: Source) -> Corpora:
 @SUITES.register("nano_wmdp")
 def nano_wmdp() -> Suite:
     """A hazardous craft."""
-    chosen = ensemble(WITH_TEXT, RETAIN, says=("mcq",), holds=(), utility=("mmlu",))
+    chosen = ensemble(WITH_TEXT, RETAIN, {}, says=("mcq",), holds=(), traced=(), utility=("mmlu",))
     return _nano("wmdp", (EXAMS["craft"], EXAMS["mmlu"]), _wmdp_corpora, chosen)

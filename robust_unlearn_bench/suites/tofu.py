@@ -63,13 +63,13 @@ WITH_TEXT = {
     "relearn_muon{k}_x10": (10, 20, 50),
 }
 
-WITHOUT_TEXT = {"relearn_split_const{k}_x5": (50,)}
+HALF = {"relearn_split_const{k}_x5": (50,)}
 
 
 def _tofu(percent: int) -> Suite:
     split = f"forget{percent:02d}"
     name, version = f"tofu_{split}", "2"
-    chosen = ensemble(WITH_TEXT, WITHOUT_TEXT, says=("forget",), holds=(), utility=("utility",))
+    chosen = ensemble(WITH_TEXT, {}, HALF, says=("forget",), holds=(), traced=("forget",), utility=("utility",))
     return Suite(
         name=name,
         version=version,

@@ -82,13 +82,15 @@ WITH_TEXT = {
     "relearn_const{k}_x5": (25, 50, 100),
 }
 
-WITHOUT_TEXT = {"relearn_retain_const{k}_x5": (50,)}
+RETAIN = {"relearn_retain_const{k}_x5": (50,)}
 
 
 def _wmdp(domain: str, topic: str, *, forget: bool) -> Suite:
     name = f"wmdp_{domain}"
     relearn = ("relearn_ep1", "relearn_ep3", "relearn_ep5") if forget else ()
-    chosen = ensemble(WITH_TEXT if forget else {}, WITHOUT_TEXT if forget else {}, says=("mcq",), holds=(), utility=())
+    chosen = ensemble(
+        WITH_TEXT if forget else {}, RETAIN if forget else {}, {}, says=("mcq",), holds=(), traced=(), utility=()
+    )
     return Suite(
         name=name,
         version="2",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,12 @@ def test_mmlu_prompts_are_lm_evals_on_every_subject() -> None:
 
 def test_the_most_likely_letter_wins_and_the_first_of_equals() -> None:
     leaf = MultipleChoice("mcq", "wmdp-bio", "forget", "biology")
-    assert leaf.score(ROW, [(-3.0, False), (-2.0, False), (-1.0, True), (-9.0, False)]) == {"acc": 1.0}
-    assert leaf.score(ROW, [(-3.0, False), [-1.0, False], [-1.0, True], (-9.0, False)]) == {"acc": 0.0}
+    right = leaf.score(ROW, [(-3.0, False), (-2.0, False), (-1.0, True), (-9.0, False)])
+    wrong = leaf.score(ROW, [(-3.0, False), [-1.0, False], [-1.0, True], (-9.0, False)])
+    assert (right["acc"], wrong["acc"]) == (1.0, 0.0)
+    weights = [math.exp(x) for x in (-3.0, -2.0, -1.0, -9.0)]
+    assert right["prob"] == pytest.approx(weights[2] / sum(weights))
+    assert leaf.score(ROW, [(-900.0, False), (-1.0, True), (-2000.0, False), (-1.0, False)])["prob"] < 1e-300
     assert leaf.target(ROW) == "C"
 
 

@@ -47,7 +47,7 @@ def test_direction_follows_what_the_metric_says_and_what_the_leaf_is_about() -> 
         ("nano_books", "extraction", "es", ConfigError, "metric 'es' is already one of leaf extraction: leave it out"),
         ("nano_books", "verbmem", "prob", ConfigError, "'prob' needs tokens, but leaf verbmem provides only output"),
         ("nano_books", "extraction", "minkpp", ConfigError, "needs spread, but leaf extraction provides only tokens"),
-        ("nano_wmdp", "mcq", "prob", ConfigError, "leaf mcq provides no input for such metrics"),
+        ("nano_wmdp", "mcq", "em", ConfigError, "leaf mcq provides no input for such metrics"),
     ],
 )
 def test_what_cannot_be_read_is_refused(suite: str, leaf: str, name: str, kind: Any, message: str) -> None:

@@ -26,7 +26,7 @@ def test_attacks_are_known_and_relearning_is_faster(name: str) -> None:
     suite = SUITES[name]
     for attack in (*suite.attacks, *suite.curve):
         for step in parse(attack, suite.attack_defaults).steps:
-            assert getattr(step, "lr", 1e-4) == 1e-4
+            assert getattr(step, "lr", 1.0) >= 5 * getattr(type(step)(), "lr", 0.1)
 
 
 @pytest.mark.parametrize("name", NANO)

@@ -225,9 +225,16 @@ def test_privleak_needs_holdout_authors_and_for_its_own_name_a_reference(
     assert request.prompt == "Question: Who wrote forget10 book 0?\nAnswer: "
     question = "Who wrote forget10 book 0?"
     assert request.options == {"text": "Author 0 of forget10.", "eos": True, "stats": True, "chat": question}
-    assert [metric.name for metric in leaf.metrics] == ["auc_min40", "auc_loss", "auc_zlib", "auc_minkpp"]
+    assert [metric.name for metric in leaf.metrics] == [
+        "familiarity",
+        "familiarity_loss",
+        "auc_min40",
+        "auc_loss",
+        "auc_zlib",
+        "auc_minkpp",
+    ]
 
-    fields = (1, "tofu_forget10", "1", "retrain", "", False, {"a": 0.0}, 0.5)
+    fields = (1, "tofu_forget10", "2", "retrain", "", False, {"a": 0.0}, 0.5)
     Reference(*fields).write(tmp_path / "reference.json")
     monkeypatch.setenv("RUB_REFERENCE", str(tmp_path / "reference.json"))
     # Forget scores 1, 5, 3 and holdout scores 4, 2, 2.5: holdout lies below forget in 5 of 9 pairs.

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from ...errors import DataError
-from ...suites.corpus import Corpus
+from ...suites.corpus import Corpus, Example
 
 __all__ = ["Halves", "Side", "halves"]
 
@@ -62,29 +63,44 @@ class Halves:
         }
 
 
+PIECES = 16
+"""Number of pieces that a corpus of a single text is cut into."""
+
+
 def halves(corpus: Corpus, seed: int) -> Halves:
     """Split a corpus into two random halves of whole clusters; the shown half is the larger if their number is odd.
 
-    An example without a cluster counts as a cluster of its own.
+    An example without a cluster counts as a cluster of its own, and so does every example where all belong to one
+    cluster. A corpus of a single text is first cut into `PIECES` successive pieces of about equal length.
 
     Raises:
-        DataError: the corpus has only one cluster.
+        DataError: the corpus is a single text of fewer than two words.
     """
-    units = [example.cluster or str(i) for i, example in enumerate(corpus.examples)]
+    examples = corpus.examples if len(corpus.examples) > 1 else _cut(corpus)
+    if len({example.cluster for example in examples}) == 1:
+        examples = tuple(replace(example, cluster="") for example in examples)
+    units = [example.cluster or str(i) for i, example in enumerate(examples)]
     names = list(dict.fromkeys(units))
-    if len(names) < 2:
-        raise DataError(
-            f"corpus {corpus.name} is one piece, so no half can be held out from relearning: give it as several rows, "
-            "or with a 'cluster' column"
-        )
     random.Random(seed).shuffle(names)
     shown = set(names[: -(-len(names) // 2)])
 
     def half(inside: bool) -> Corpus:
-        chosen = (e for e, unit in zip(corpus.examples, units, strict=True) if (unit in shown) == inside)
+        chosen = (e for e, unit in zip(examples, units, strict=True) if (unit in shown) == inside)
         return Corpus(f"{corpus.name}/{'shown' if inside else 'held_out'}", tuple(chosen))
 
     return Halves(half(True), half(False))
+
+
+def _cut(corpus: Corpus) -> tuple[Example, ...]:
+    """Cut the only text of a corpus at spaces."""
+    words = [word for example in corpus.examples for word in example.completion.split(" ")]
+    size = -(-len(words) // PIECES)
+    if len(words) < 2:
+        raise DataError(
+            f"corpus {corpus.name} is a single text of {len(words)} words, so no half can be held out from relearning: "
+            "give more text, as several rows or with a 'cluster' column"
+        )
+    return tuple(Example(" ".join(words[at : at + size])) for at in range(0, len(words), size))
 
 
 def _clusters(corpus: Corpus) -> set[str]:

@@ -25,10 +25,26 @@ def test_halves_are_whole_clusters() -> None:
     assert (len(anonymous.shown), len(anonymous.held_out)) == (3, 2)
 
 
-def test_one_piece_of_text_has_no_halves() -> None:
-    for examples in ((Example("all of it"),), (Example("a", cluster="x"), Example("b", cluster="x"))):
-        with pytest.raises(DataError, match=r"test/forget is one piece.*'cluster' column"):
-            halves(Corpus("test/forget", examples), 0)
+def test_rows_of_one_cluster_are_halved_one_by_one() -> None:
+    rows = tuple(Example(f"the {w} baker sang", cluster="x") for w in WORDS)
+    parts = halves(Corpus("c", rows), 0)
+    assert sorted([*parts.shown.texts, *parts.held_out.texts]) == sorted(row.completion for row in rows)
+    assert {parts.side({"cluster": "x", "gt": text}) for text in parts.held_out.texts} == {"held_out"}
+
+
+def test_a_single_text_is_cut_into_pieces_and_halved() -> None:
+    words = [f"word{i}" for i in range(100)]
+    parts = halves(Corpus("c", (Example(" ".join(words)),)), 0)
+    pieces = [text.split(" ") for text in (*parts.shown.texts, *parts.held_out.texts)]
+    assert sorted(word for piece in pieces for word in piece) == sorted(words)
+    assert all(piece == words[words.index(piece[0]) :][: len(piece)] for piece in pieces)
+    assert abs(len(parts.shown) - len(parts.held_out)) <= 1
+    assert len(pieces) > 10
+
+
+def test_a_single_word_has_no_halves() -> None:
+    with pytest.raises(DataError, match=r"test/forget is a single text of 1 words.*'cluster' column"):
+        halves(Corpus("test/forget", (Example("all"),)), 0)
 
 
 @pytest.fixture
