@@ -88,7 +88,7 @@ def _muse(part: str, retrain_auc: float) -> Suite:
         HALF,
         says=("extraction", "knowmem_forget", "answer_prob"),
         holds=("privleak", "answer_prob_paraphrased"),
-        traced=("extraction", "knowmem_forget", "answer_prob", "privleak", "answer_prob_paraphrased"),
+        traced=("extraction", "privleak"),
         utility=("knowmem_retain",),
     )
     return _nano(part, leaves, muse_corpora(f"nano_{part}"), chosen)

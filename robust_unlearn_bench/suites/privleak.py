@@ -68,9 +68,9 @@ def _metrics(retrain_auc: float | None) -> tuple[Metric, ...]:
         Metric(name, _auc, True, "less_knowledge", "report", 0.0, _auc_stderr)
         for name in ("auc_min40", "auc_loss", "auc_zlib", "auc_minkpp")
     )
-    holds = tuple(
-        Metric(name, _familiarity, False, "more_knowledge", "holds", 0.0, _familiarity_stderr)
-        for name in ("familiarity", "familiarity_loss")
+    holds = (
+        Metric("familiarity", _familiarity, False, "more_knowledge", "holds", 0.0, _familiarity_stderr),
+        Metric("familiarity_loss", _familiarity, False, "more_knowledge", "report", 0.0, _familiarity_stderr),
     )
     if retrain_auc is None:
         return (*holds, *aucs)

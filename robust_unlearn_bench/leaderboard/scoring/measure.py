@@ -13,7 +13,7 @@ from ...metrics.bootstrap import cluster_draws
 from ...metrics.membership import SIDES
 from ..record.entry import Entry
 from ..record.items import Items
-from ..record.schema import MetricSpec, Record, run_id
+from ..record.schema import MetricSpec, Record, Task, run_id
 from .stats import Floats, Moments, seed_draws
 
 __all__ = ["Cell", "Design", "Estimate", "Measured", "measure"]
@@ -84,7 +84,7 @@ class Design:
             (task, metric): read
             for task, described in record.suite.tasks.items()
             for metric, spec in described.metrics.items()
-            if (read := _as_read(spec, target.items.get(task), metric)) is not None
+            if (read := _as_read(metric, described, target.items.get(task))) is not None
         }
         documents, draws = {}, {}
         for task, items in target.items.items():
@@ -125,17 +125,19 @@ def measure(entry: Entry, design: Design) -> Measured:
     return found
 
 
-def _as_read(spec: MetricSpec, items: Items | None, metric: str) -> MetricSpec | None:
+def _as_read(metric: str, task: Task, items: Items | None) -> MetricSpec | None:
     """How the scorer reads a metric, or None for one that is not scored.
 
     Suites of version 1 report membership as `privleak` alone, whose items are the scores of both sides: it is read as
     their familiarity.
     """
+    spec = task.metrics[metric]
     if spec.role in SCORED_ROLES and spec.aggregate != "other":
         return spec
     column = next((values for (_, name), values in items.scores.items() if name == metric), ()) if items else ()
     sides = {side for value in column if isinstance(value, dict) for side in value}
-    if spec.role == "privacy" and sides == SIDES:
+    alone = all(other.role != "holds" for other in task.metrics.values())
+    if spec.role == "privacy" and sides == SIDES and alone:
         return spec.model_copy(update={"role": "holds", "aggregate": "familiarity", "higher_means": "more_knowledge"})
     return None
 
