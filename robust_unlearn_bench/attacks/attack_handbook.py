@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..docstrings import described, notes, parameter_table
@@ -13,7 +13,7 @@ from .attack import ATTACKS, Attack
 from .attack_handbook_text import AFTER, BEFORE, GROUPS, NUMBERS, UNITS
 from .reasons import FALLBACKS, FLAGS
 from .relearn.training_attack import TrainingAttack
-from .spec import AttackSpec, label_of
+from .spec import AttackSpec, label_of, parse
 
 __all__ = ["attack_handbook"]
 
@@ -46,10 +46,12 @@ def _standard_sets() -> Iterator[str]:
     yield from (
         "## Standard sets",
         "",
-        "`<suite>_robust` runs the standard set of a suite, `<suite>_curve` its curve.",
+        "`<suite>_robust` runs the standard set of a suite, `<suite>_robust_v1` that of its version 1, and `<suite>_curve` its "
+        "curve. K stands for the numbers of steps after which a trajectory is measured. *Steps* are those of training in the "
+        "set, each F + B, and in brackets those of version 1.",
         "",
     )
-    yield from ("| suite | standard set | curve | its own defaults |", "|---|---|---|---|")
+    yield from ("| suite | standard set | steps | curve | its own defaults |", "|---|---|---|---|---|")
     yield from (
         f"| {', '.join(names)} | {' | '.join(cell or '–' for cell in cells)} |" for cells, names in sets.items()
     )
@@ -61,7 +63,34 @@ def _set(suite: Suite) -> tuple[str, ...]:
     for family, values in suite.attack_defaults.items():
         by_value.setdefault(", ".join(f"{k} {v:g}" for k, v in values.items()), []).append(f"`{family}`")
     defaults = "; ".join(f"{value} for {', '.join(families)}" for value, families in by_value.items())
-    return (*(", ".join(f"`{name}`" for name in names) for names in (suite.attacks, suite.curve)), defaults)
+    steps = [_steps(names, suite) for names in (suite.attacks, *suite.former.values())]
+    spent = f"{steps[0]}" + "".join(f" ({former})" for former in steps[1:])
+    return (_listed(suite.attacks, suite), spent, _listed(suite.curve, suite), defaults)
+
+
+def _listed(names: Sequence[str], suite: Suite) -> str:
+    """Names of attacks, those that differ in their number alone as `relearn_constK` (10, 25, 50)."""
+    lines: dict[str, list[str]] = {}
+    for name in names:
+        step = parse(name, suite.attack_defaults).steps[0]
+        label = label_of(step.name)
+        counted = step.name if "budget" in ATTACKS.facts(step.name) else name
+        lines.setdefault(label.text("K") if counted == step.name else name, []).append(
+            str(getattr(step, label.field)) if label.field else ""
+        )
+    return ", ".join(f"`{line}` ({', '.join(ks)})" if "K" in line else f"`{line}`" for line, ks in lines.items())
+
+
+def _steps(names: Sequence[str], suite: Suite) -> int:
+    """Optimizer steps of a set; the stations of one trajectory cost its longest."""
+    longest: dict[Any, int] = {}
+    for name in names:
+        for step in parse(name, suite.attack_defaults).steps:
+            own: Any = step
+            steps = own.epochs * -(-own.samples // own.batch_size) if hasattr(own, "epochs") else getattr(own, "k", 0)
+            key = step.trajectory or name
+            longest[key] = max(longest.get(key, 0), steps)
+    return sum(longest.values())
 
 
 def _group(kind: type[Attack]) -> str:

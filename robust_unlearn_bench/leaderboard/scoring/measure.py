@@ -83,7 +83,7 @@ class Design:
         metrics = {
             (task, metric): read
             for task, described in record.suite.tasks.items()
-            for metric, spec in described.metrics.items()
+            for metric in described.metrics
             if (read := _as_read(metric, described, target.items.get(task))) is not None
         }
         documents, draws = {}, {}
