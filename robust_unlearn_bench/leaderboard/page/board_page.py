@@ -33,9 +33,9 @@ def board_key(board: Board) -> str:
 
 def board_values(board: Board) -> dict[str, Any]:
     """Values of a board that the template `index.html.j2` shows."""
-    columns = [("rank", "#", "n"), ("name", "model", ""), ("grade", "optimizer grade", "")]
-    columns += [("score", "score", "n"), ("says", "says", "n"), ("holds", "holds", "n")]
-    columns += [("utility", "utility", "n"), ("case", "worst case", "n")]
+    columns = [("rank", "#", "n"), ("name", "model", ""), ("score", "score", "n")]
+    columns += [("says", "says", "n"), ("holds", "holds", "n"), ("utility", "utility", "n")]
+    columns += [("case", "worst case", "n"), ("grade", "optimizer grade", "")]
     columns += [(f"a:{column.key}", column.title, "h") for column in columns_of(board)]
     columns += [("worst", "decided by", "")]
     return {

@@ -37,11 +37,11 @@ def envelope_chart(found: Sequence[tuple[Mark, Envelope]], key: str, what: str) 
         what: the metric in words, for the accessible name.
 
     Returns:
-        The drawing, or "" without a model.
+        The drawing, or "" without a model, or where a single budget leaves nothing to draw.
     """
-    if not found:
+    control = max((envelope for _, envelope in found), key=lambda envelope: len(envelope.budgets), default=None)
+    if control is None or len(control.budgets) < 3:
         return ""
-    control = max((envelope for _, envelope in found), key=lambda envelope: len(envelope.budgets))
     budgets = control.budgets
     places = _places(budgets)
     frame = Frame(left=48, top=30, width=440, height=330, x=(places[0] - 0.3, places[-1] + 0.1), y=(-0.1, 1.1))
@@ -111,7 +111,7 @@ def _line(points: Sequence[Point], kind: str) -> list[str]:
     """A line through the points; from the first, which is no attack at all, it is only hinted at."""
     text = [f"{px(x)} {px(y)}" for x, y in points]
     hint = [el("path", d="M" + "L".join(text[:2]), class_=f"{kind} hint")] if len(text) > 1 else []
-    return [*hint, el("path", d="M" + "L".join(text[1:]), class_=kind)] if len(text) > 2 else hint
+    return [*hint, el("path", d="M" + "L".join(text[1:]), class_=kind)]
 
 
 def _tooltip(m: Mark, envelope: Envelope) -> str:

@@ -47,7 +47,7 @@ def _equal_score(level: float) -> tuple[list[Point], Point]:
 
 def _equal_minimum(level: float) -> tuple[list[Point], Point]:
     """Points whose smaller coordinate is the level."""
-    return [(level, 1.0), (level, level), (1.0, level)], (1.0, level)
+    return [(level, 1.0), (level, level), (1.0, level)], (level, 0.92)
 
 
 COST = Plane(
