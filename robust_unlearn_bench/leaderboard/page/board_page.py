@@ -121,8 +121,8 @@ def _work(board: Board, marks: Sequence[Mark]) -> dict[str, Any]:
     short = task.removeprefix(board.suite + "_")
     return {
         "question": "How much work brings it back?",
-        "answer": f"The most of {short} that any attack with the text gets out of a model within a number of steps. The "
-        "closer to the retrain model, which has to learn it anew, the better.",
+        "answer": f"The highest {short} that any attack with the text reaches within a number of steps. The closer to the "
+        "retrain model, which has to learn it anew, the better.",
         "svg": envelope_chart(drawn, f"{board_key(board)}-work", short),
         "head": ["model", "savings", "95 % interval", "half is back after", *(f"{k} steps" for k in budgets)],
         "rows": [

@@ -65,21 +65,19 @@ def _decision(row: Row, board: Board) -> str:
         return ""
     metric = worst.task.removeprefix(board.suite + "_")
     if isinstance(found, Held):
-        parts = (
-            f"Decided by what it still holds: {metric} under {worst.attack} is {percent(found.value)} here, ",
-            f"{percent(found.retrain)} in the retrain model under the same attack and {percent(found.target)} in the ",
-            f"target: a deviation of {percent(found.deviation.value)}.",
+        return (
+            f"Decided by what it still holds: {metric} under {worst.attack} is {percent(found.value)} here, "
+            f"{percent(found.retrain)} in the retrain model under the same attack and {percent(found.target)} in the "
+            f"target: a deviation of {percent(found.deviation.value)}."
         )
-        return "".join(parts)
     at = found.telling
     budget = "without any training" if found.budgets[at] == 0 else f"within {found.budgets[at]} steps"
-    parts = (
-        f"Decided by what it says: {metric}, where it saves an attacker {found.attacker} ",
-        f"{percent(found.savings.value)} % of the work of learning the text. It shows most {budget} ({worst.attack}): ",
-        f"{percent(found.row[at])} here, {percent(found.retrain[at])} in the retrain model, ",
-        f"{percent(found.target[at])} in the target.",
+    return (
+        f"Decided by what it says: {metric}, where it saves an attacker {found.attacker} "
+        f"{percent(found.savings.value)} % of the work of learning the text. It shows most {budget} ({worst.attack}): "
+        f"{percent(found.row[at])} here, {percent(found.retrain[at])} in the retrain model, "
+        f"{percent(found.target[at])} in the target."
     )
-    return "".join(parts)
 
 
 def _work(row: Row, board: Board) -> list[dict[str, Any]]:
