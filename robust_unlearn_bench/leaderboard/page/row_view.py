@@ -199,10 +199,17 @@ def _heat(row: Row, column: Column) -> Heat:
     found = {name: leak for name, leak in known.items() if leak is not None}
     decides = row.worst is not None and row.worst.attack in column.names
     if not found:
-        return Heat("–", "na" + _framed(decides), column.attacks[0].fragment, column.title)
+        return Heat("–", "na" + _framed(decides), _section(row, column.attacks[0]), column.title)
     worst = max(column.attacks, key=lambda attack: found.get(attack.name, -math.inf))
     leak = found[worst.name]
     return Heat(f"{round(100 * leak):d}", heat_class(leak) + _framed(decides), worst.fragment, worst.name)
+
+
+def _section(row: Row, attack: AttackId) -> str:
+    """Where the permalink page shows an attack: a suite may measure one family only under it."""
+    if any(f.cell.attack == attack.name for f in row.forgetting):
+        return attack.fragment
+    return f"h-{attack.fragment}" if any(h.cell.attack == attack.name for h in row.held) else "says"
 
 
 def _framed(decides: bool) -> str:

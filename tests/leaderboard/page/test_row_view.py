@@ -52,6 +52,17 @@ def test_a_column_shows_its_worst_station_and_leads_there(families: Board, famil
     assert (heat.tip, heat.link) == (worst, worst)
 
 
+@pytest.mark.parametrize(("held", "link"), [(True, "h-relearn20_retain"), (False, "says")])
+def test_an_attack_under_which_nothing_is_asked_leads_to_what_is_measured(
+    families: Board, family_row: Callable[[str], Row], held: bool, link: str
+) -> None:
+    row = family_row("Shallow")
+    asked = tuple(f for f in row.forgetting if f.cell.attack != "relearn20_retain")
+    row = replace(row, forgetting=asked, held=row.held if held else ())
+    heat = line_of(row, families, columns_of(families)).heat[-1]
+    assert (heat.text, heat.shade, heat.link) == ("–", "na", link)
+
+
 def test_a_family_that_was_not_measured_is_a_dash_without_colour(families: Board, family_row) -> None:
     row = replace(family_row("Shallow"), holds=Number(None, why="nothing is measured"))
     says, holds = line_of(row, families, columns_of(families)).families
