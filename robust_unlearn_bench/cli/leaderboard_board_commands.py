@@ -27,21 +27,41 @@ class Form(str, Enum):
     latex = "latex"
 
 
-def rescore(root: Root = None, least: Least = Tier.items_verified) -> None:
-    """Recompute all scores, write them to scores/, and print every row that changed.
+def rescore(
+    root: Root = None,
+    least: Least = Tier.items_verified,
+    since: Annotated[
+        str | None, typer.Option(help="Compare with the kept scores of this version of the scorer, such as 1.0.")
+    ] = None,
+) -> None:
+    """Recompute all scores, write them to scores/, and print every row that changed, both families included.
 
-    Example: rub leaderboard rescore
+    The scores of another scorer are kept in scores/scorer-VERSION/.
+
+    Example: rub leaderboard rescore --since 1.0
     """
+    from tabulate import tabulate
+
     from ..leaderboard.rescore import rescore as run
     from ..leaderboard.scoring.board_table import percent
 
     store = open_store(root)
     boards = _boards(store, None, least)
-    changes = run(boards, store.root / "scores")
-    for change in changes:
-        scores = " → ".join(percent(value) for value in change.score)
-        places = " → ".join("–" if rank is None else str(rank) for rank in change.rank)
-        typer.echo(f"{change.suite}  {change.model}: score {scores}, rank {places}")
+    changes = run(boards, store.root / "scores", since=since)
+    body = [
+        (
+            change.suite,
+            change.model,
+            *(" → ".join(percent(value) for value in pair) for pair in (change.score, change.says, change.holds)),
+            " → ".join("–" if rank is None else str(rank) for rank in change.rank),
+        )
+        for change in changes
+    ]
+    if body:
+        heads = ("suite", "model", "score", "says", "holds", "rank")
+        typer.echo(tabulate(body, headers=heads, disable_numparse=True, colalign=("left", "left", *["right"] * 4)))
+    if scorers := dict.fromkeys(c.scorer for c in changes if c.scorer[0] not in (None, c.scorer[1])):
+        typer.echo("; ".join(f"scorer {before} → {after}" for before, after in scorers))
     typer.echo(f"{len(boards)} boards, {sum(len(b.rows) for b in boards)} rows, {len(changes)} changed")
 
 
@@ -71,7 +91,7 @@ def compare(
             f"suite {' '.join(key)} has no anchors in {store.root}; add them with `rub leaderboard anchor`"
         )
     done = run(first, second, *anchors)
-    lines = [done.score, *done.leakage, *done.utility]
+    lines = [done.score, *done.families, *done.leakage, *done.utility]
     if as_json:
         typer.echo(json.dumps({"p": done.p, "differences": [asdict(line) for line in lines]}, indent=2))
         return

@@ -178,8 +178,12 @@ await check("links lead to the model's page and back", {}, async (page) => {
   assert.equal(await page.textContent("h1"), name);
   await page.click(".crumb a");
   assert.equal(await page.textContent("h1"), "Robust unlearning leaderboard");
-  await page.click("tbody.ranked tr[data-id] td:nth-of-type(6) a");
-  assert.match(page.url(), /#none$/);
+  for (const [key, there] of [["a:none", /#none$/], ["a:relearn", /#relearn(10|20|50)$/], ["says", /#says$/], ["holds", /#holds$/]]) {
+    const at = await page.$$eval("table.main thead th", (all, key) => all.findIndex((th) => th.dataset.key === key), key);
+    await page.locator("tbody.ranked tr[data-id]").first().locator(":scope > *").nth(at).locator("a").click();
+    assert.match(page.url(), there);
+    await page.goBack();
+  }
 });
 
 for (const [name, url] of [["index", index], ["model", model], ["published", published]]) {

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simulated_records import World
+from simulated_records import TASKS, World
 
 from robust_unlearn_bench.leaderboard.record.entry import Entry
+from robust_unlearn_bench.leaderboard.scoring.board import Board, Row
+from robust_unlearn_bench.leaderboard.scoring.scorer import score
 
 ATTACKS = ("none", "gptq4", "relearn10", "relearn20", "relearn50")
 
@@ -58,6 +60,48 @@ def cast(world: World) -> dict[str, Entry]:
             for name in ("random weights", "always refuse", "repeat token", "uniform logits")
         },
     }
+
+
+HOLDS = {"answer_prob": {"metric": "prob", "role": "holds", "higher_means": "more_knowledge"}}
+LADDER = (
+    "none", "gptq4", "relearn_const10_x5", "relearn_const20_x5", "relearn_const40_x5", "relearn20_retain",
+)  # fmt: skip
+
+
+def laddered(forget: Sequence[float], held: float) -> dict[str, dict[str, float]]:
+    """attack → leaf → level, with a likelihood that no attack changes."""
+    return {
+        attack: {"verbmem": x, "knowmem_forget": x, "knowmem_retain": 0.9, "answer_prob": held}
+        for attack, x in zip(LADDER, forget, strict=True)
+    }
+
+
+@pytest.fixture(scope="session")
+def family_cast() -> dict[str, Entry]:
+    """A world with both families. The silent model says as little as one that never saw, and holds half; the shallow one
+    holds nothing and says everything after ten steps. The retrain model has learnt the text after forty.
+    """
+    world = World(tasks={**TASKS, **HOLDS})
+    return {
+        "target": world.entry("Target", laddered([0.95] * 6, 0.95), kind="target"),
+        "retrain": world.entry("Retrain", laddered([0.1, 0.1, 0.15, 0.3, 0.9, 0.1], 0.1), kind="retrain"),
+        "silent": world.entry(
+            "Silent", laddered([0.1, 0.1, 0.15, 0.3, 0.9, 0.1], 0.5), objective="npo", optimizer="adam"
+        ),
+        "shallow": world.entry(
+            "Shallow", laddered([0.1, 0.1, 0.9, 0.93, 0.95, 0.1], 0.1), objective="npo", optimizer="hybrid"
+        ),
+    }
+
+
+@pytest.fixture(scope="session")
+def families(family_cast: dict[str, Entry]) -> Board:
+    return score(list(family_cast.values()), family_cast["target"], family_cast["retrain"], replicates=200)
+
+
+@pytest.fixture(scope="session")
+def family_row(families: Board) -> Callable[[str], Row]:
+    return lambda name: next(row for row in families.rows if row.record.display_name == name)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from ...metrics.bootstrap import cluster_draws
 from ..record.entry import Entry
 from ..record.field_types import AttackName, Key, Strict, explain
 from ..record.strict_json import loads, read_bytes
+from ..scoring.families import readers
+from ..scoring.measure import SCORED_ROLES
 from ..scoring.stats import Moments
 
 __all__ = ["Calibration", "Gate", "Gated", "draft", "read_calibration", "read_gate"]
@@ -119,7 +121,11 @@ def read_calibration(path: Path) -> Calibration:
 
 
 def draft(entry: Entry, margin: float = 0.05) -> str:
-    """A commented configuration that gates every scored metric under every attack of a baseline record."""
+    """A commented configuration that gates every scored metric of a baseline record, of both families and of utility.
+
+    Forget and utility metrics are gated under every attack, metrics of role "holds" under those that do not train on the
+    forget text, as the scorer reads them.
+    """
     record = entry.record
     lines = [
         f"# Gate for {record.suite.name} {record.suite.version}; baseline {record.submission_id}.",
@@ -132,12 +138,14 @@ def draft(entry: Entry, margin: float = 0.05) -> str:
         'inconclusive = "fail"   # or "warn"',
         '# calibration = "calibration.json"   # from `rub gate calibrate`; margins below 2.8 SD are then refused',
     ]
+    attacks = {a.name: a.id for a in record.attacks}
+    readable = [a.name for a in readers(list(attacks.values()))["without the text"]]
     for task, described in record.suite.tasks.items():
         for metric, spec in described.metrics.items():
-            if spec.role not in ("forget", "utility") or spec.aggregate == "other":
+            if spec.role not in SCORED_ROLES or spec.aggregate == "other":
                 continue
-            worse = "up" if spec.role == "forget" else "down"
-            for attack in dict.fromkeys(a.name for a in record.attacks):
+            worse = "up" if spec.higher_means == "more_knowledge" else "down"
+            for attack in readable if spec.role == "holds" else attacks:
                 lines += ["", "[[metric]]", f'task = "{task}"', f'metric = "{metric}"', f'attack = "{attack}"']
                 lines += [f'worse = "{worse}"', f"margin = {margin:g}{_advice(entry, task, metric, attack)}"]
     return "\n".join(lines) + "\n"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from ..record.grades import grade_of
 from ..record.reported import Reported
 from ..scoring.board import Board
-from ..scoring.board_table import percent
+from ..scoring.board_table import columns_of, percent
+from ..scoring.families import Envelope
+from ..scoring.stats import Number
 from .charts.canvas import GLYPHS
-from .charts.curves import curves
 from .charts.dumbbell import Change, dumbbell
-from .charts.marks import mark_of
-from .charts.scatter import scatter
+from .charts.envelopes import envelope_chart, half_text, shares
+from .charts.marks import Mark, mark_of
+from .charts.scatter import COST, FAMILIES, scatter
 from .charts.strips import strips
-from .row_view import groups, interval_text, k50_unit
+from .row_view import groups, interval_text
 
 __all__ = ["board_key", "board_values", "reported_values"]
 
@@ -29,11 +33,10 @@ def board_key(board: Board) -> str:
 
 def board_values(board: Board) -> dict[str, Any]:
     """Values of a board that the template `index.html.j2` shows."""
-    relearns = any(attack.line for attack in board.attacks)
-    columns = [("rank", "#", "n"), ("name", "model", ""), ("score", "score", "n"), ("grade", "optimizer grade", "")]
-    columns += [("forgetting", "robust forgetting", "n"), ("utility", "utility", "n")]
-    columns += [(f"a:{attack.name}", attack.name, "h") for attack in board.attacks]
-    columns += [("k50", "k50", "n")] if relearns else []
+    columns = [("rank", "#", "n"), ("name", "model", ""), ("score", "score", "n")]
+    columns += [("says", "says", "n"), ("holds", "holds", "n"), ("utility", "utility", "n")]
+    columns += [("case", "worst case", "n"), ("grade", "optimizer grade", "")]
+    columns += [(f"a:{column.key}", column.title, "h") for column in columns_of(board)]
     columns += [("worst", "decided by", "")]
     return {
         "board": board,
@@ -41,8 +44,6 @@ def board_values(board: Board) -> dict[str, Any]:
         "models": len(board.rows),
         "columns": columns,
         "groups": groups(board),
-        "relearns": relearns,
-        "unit": k50_unit(board),
         "skipped": [
             f"{c.task.removeprefix(board.suite + '_')} {c.metric} under {c.attack}" for c in board.not_identifiable
         ],
@@ -55,49 +56,31 @@ def _charts(board: Board) -> list[dict[str, Any]]:
     marks = [mark_of(row) for row in board.rows]
     marks = [m for m in marks if m.grade][:_PLOTTED] + [m for m in marks if not m.grade]
     methods = [m for m in marks if m.grade]
+    key = board_key(board)
     found: list[dict[str, Any]] = [
         {
-            "question": "Does a lower optimizer grade forget more robustly?",
-            "answer": "Each marker is a model; grades from most to least information about the loss.",
-            "svg": strips(marks, f"{board_key(board)}-strips"),
-            "head": ["model", "grade", "score", "95 % interval"],
-            "rows": [[m.name, m.grade, percent(m.row.score.value), interval_text(m.row.score)] for m in methods],
+            "question": "What does it say, and what does it still hold?",
+            "answer": "Upper right is best. At the lower right, a model no longer says the text and still holds it.",
+            "svg": scatter(marks, f"{key}-families", FAMILIES),
+            "head": ["model", "says", "95 % interval", "holds", "95 % interval"],
+            "rows": [_pair(m, m.row.says, m.row.holds) for m in marks],
         },
+        _work(board, marks),
         {
             "question": "What does robustness cost?",
             "answer": "Upper right is best; crosses are controls.",
-            "svg": scatter(marks, f"{board_key(board)}-scatter") if methods else "",
+            "svg": scatter(marks, f"{key}-scatter", COST),
             "head": ["model", "robust forgetting", "95 % interval", "utility", "95 % interval"],
-            "rows": [
-                [m.name, percent(f.value), interval_text(f), percent(u.value), interval_text(u)]
-                for m in marks
-                for f, u in [(m.row.robust_forgetting, m.row.utility)]
-            ],
+            "rows": [_pair(m, m.row.robust_forgetting, m.row.utility) for m in marks],
+        },
+        {
+            "question": "Does a lower optimizer grade forget more robustly?",
+            "answer": "Each marker is a model; grades from most to least information about the loss.",
+            "svg": strips(marks, f"{key}-strips"),
+            "head": ["model", "grade", "score", "95 % interval"],
+            "rows": [[m.name, m.grade, percent(m.row.score.value), interval_text(m.row.score)] for m in methods],
         },
     ]
-    for line, unit in {attack.line: attack.unit for attack in board.attacks if attack.line}.items():
-        amounts = sorted({k for m in methods for c in m.row.curves if c.line == line for k, _ in c.points})
-        found.append(
-            {
-                "question": "How fast does it relearn?"
-                if line == "relearn"
-                else f"How fast does it return under {line}?",
-                "answer": "The lower and flatter, the better.",
-                "svg": curves(marks, line, f"{board_key(board)}-{line}"),
-                "head": ["model", *(f"{k} {unit}" for k in amounts), "k50", "area"],
-                "rows": [
-                    [
-                        m.name,
-                        *(percent(dict(c.points).get(k)) for k in amounts),
-                        "never" if c.k50 is None else f"{c.k50:.0f}",
-                        f"{c.area:.2f}",
-                    ]
-                    for m in methods
-                    for c in m.row.curves
-                    if c.line == line
-                ],
-            }
-        )
     if any(attack.name == "gptq4" for attack in board.attacks):
         changes = [
             Change(m.name, m.grade, before, after)
@@ -109,12 +92,50 @@ def _charts(board: Board) -> list[dict[str, Any]]:
             {
                 "question": "What does quantisation bring back?",
                 "answer": "Leakage before (hollow) and after (full) 4-bit GPTQ, by optimizer grade.",
-                "svg": dumbbell(changes, f"{board_key(board)}-quant", "leakage", "gptq4"),
+                "svg": dumbbell(changes, f"{key}-quant", "leakage", "gptq4"),
                 "head": ["model", "grade", "before", "after"],
                 "rows": [[c.name, c.grade, percent(c.before), percent(c.after)] for c in changes],
             }
         )
     return [chart for chart in found if chart["svg"]]
+
+
+def _pair(m: Mark, one: Number, other: Number) -> list[str]:
+    return [m.name, percent(one.value), interval_text(one), percent(other.value), interval_text(other)]
+
+
+def _work(board: Board, marks: Sequence[Mark]) -> dict[str, Any]:
+    """How much work brings it back: the envelopes of the metric on which most models leave most behind."""
+    known = [(m, e) for m in marks for e in m.row.envelopes if e.attacker == "with the text" and e.identifiable]
+    best: dict[Mark, Envelope] = {}
+    for m, e in known:
+        if m.grade and (m not in best or (e.savings.value or 0.0) > (best[m].savings.value or 0.0)):
+            best[m] = e
+    if not best:
+        return {"svg": ""}
+    votes = Counter((e.task, e.metric) for e in best.values())
+    task, metric = max(votes, key=lambda cell: votes[cell])
+    shown = [(m, e) for m, e in known if (e.task, e.metric) == (task, metric)]
+    drawn = [(m, e) for m, e in shown if m.grade]
+    budgets = sorted({k for _, e in shown for k in e.budgets})
+    short = task.removeprefix(board.suite + "_")
+    return {
+        "question": "How much work brings it back?",
+        "answer": f"The highest {short} that any attack with the text reaches within a number of steps. The closer to the "
+        "retrain model, which has to learn it anew, the better.",
+        "svg": envelope_chart(drawn, f"{board_key(board)}-work", short),
+        "head": ["model", "savings", "95 % interval", "half is back after", *(f"{k} steps" for k in budgets)],
+        "rows": [
+            [
+                m.name,
+                percent(e.savings.value),
+                interval_text(e.savings),
+                half_text(e, e.row),
+                *(percent(dict(zip(e.budgets, shares(e, e.row), strict=True)).get(k)) for k in budgets),
+            ]
+            for m, e in shown
+        ],
+    }
 
 
 def reported_values(table: Reported) -> dict[str, Any]:

@@ -70,8 +70,15 @@ def _scores(row: Row, board: Board) -> list[dict[str, Any]]:
     """The derived numbers, with intervals."""
     named = (
         ("robust unlearning score", row.score, "harmonic mean of robust forgetting and utility"),
-        ("robust forgetting", row.robust_forgetting, "1 - the largest leakage over attacks and forget metrics"),
+        ("robust forgetting", row.robust_forgetting, "the smaller of forgetting by what the model says and holds"),
+        ("forgetting by what it says", row.says, "1 - the largest savings over forget metrics and attackers"),
+        (
+            "forgetting by what it holds",
+            row.holds,
+            "1 - the largest deviation from the retrain model over metrics of likelihoods and attacks",
+        ),
         ("utility", row.utility, "smallest share of the controls' utility that is kept"),
+        ("worst case", row.worst_case, "1 - the largest leakage over attacks and forget metrics"),
     )
     return [
         {

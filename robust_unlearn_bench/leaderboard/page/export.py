@@ -13,10 +13,13 @@ from ..record.grades import grade_of
 from ..record.reported import Reported
 from ..record.strict_json import pretty
 from ..scoring.board import Board, Row
+from ..scoring.families import Envelope
 from ..scoring.stats import Number
 
 __all__ = ["board_csv", "board_json", "table_text"]
 
+_NUMBERS = ("score", "says", "holds", "robust_forgetting", "utility", "worst_case")
+"""The numbers of a whole row."""
 
 _COLUMNS = """suite suite_version submission model kind objective optimizer grade tier state rank
 quantity task metric attack value low high measured retrain target_or_reference"""
@@ -68,11 +71,18 @@ def _who(row: Row) -> list[object]:
 
 def _csv_lines(row: Row) -> list[list[object]]:
     lines: list[list[object]] = []
-    for name, number in (("score", row.score), ("robust_forgetting", row.robust_forgetting), ("utility", row.utility)):
+    for name in _NUMBERS:
+        number = getattr(row, name)
         lines.append([name, None, None, None, number.value, number.low, number.high, None, None, None])
+    for e in row.envelopes:
+        lines.append(["savings", e.task, e.metric, e.attacker, e.savings.value, e.savings.low, e.savings.high])
+        lines[-1] += [None, None, None]
     for f in row.forgetting:
         n = f.leakage
         lines.append(["leakage", *f.cell, n.value, n.low, n.high, f.value, f.retrain, f.target])
+    for h in row.held:
+        n = h.deviation
+        lines.append(["deviation", *h.cell, n.value, n.low, n.high, h.value, h.retrain, h.target])
     for u in row.utilities:
         n = u.share
         lines.append(["utility_share", *u.cell, n.value, n.low, n.high, u.value, None, u.reference])
@@ -112,25 +122,33 @@ def _row(row: Row) -> dict[str, Any]:
         "state": standing.state,
         "rank": row.rank,
         "unranked": row.unranked,
-        "score": _number(row.score),
-        "robust_forgetting": _number(row.robust_forgetting),
-        "utility": _number(row.utility),
+        **{name: _number(getattr(row, name)) for name in _NUMBERS},
+        "decides": row.decides,
         "worst": row.worst._asdict() if row.worst else None,
         "missing": list(row.missing),
         "over_unlearned": [cell._asdict() for cell in row.over_unlearned],
-        "curves": [
-            {"family": c.line, "points": [list(p) for p in c.points], "area": c.area, "k50": c.k50} for c in row.curves
-        ],
+        "envelopes": [_envelope(envelope) for envelope in row.envelopes],
         "forgetting": [
             {**f.cell._asdict(), "value": f.value, "target": f.target, "retrain": f.retrain,
              "leakage": _number(f.leakage), "identifiable": f.identifiable}
             for f in row.forgetting
+        ],
+        "held": [
+            {**h.cell._asdict(), "value": h.value, "target": h.target, "retrain": h.retrain,
+             "deviation": _number(h.deviation), "identifiable": h.identifiable}
+            for h in row.held
         ],
         "utilities": [
             {**u.cell._asdict(), "value": u.value, "reference": u.reference, "share": _number(u.share), "counts": u.counts}
             for u in row.utilities
         ],
     }  # fmt: skip
+
+
+def _envelope(envelope: Envelope) -> dict[str, Any]:
+    """Everything about an envelope, and the steps after which half of the gap is back."""
+    halves = {"half": envelope.half(envelope.row), "half_retrain": envelope.half(envelope.retrain)}
+    return {**asdict(envelope), **halves}
 
 
 def _number(number: Number) -> dict[str, Any]:

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
+from ..record.attack_id import AttackId
 from ..record.schema import Attack, run_id
-from ..scoring.board import Board, Row
+from ..scoring.board import Board, Forgetting, Row
+from ..scoring.board_table import columns_of, percent
+from ..scoring.families import Held
 from .board_page import board_key
-from .charts.curves import curves
+from .charts.envelopes import envelope_chart, half_text
 from .charts.marks import mark_of
-from .row_view import k50_unit, line_of, rerun
+from .row_view import line_of, rerun
 
 __all__ = ["model_values"]
+
+_Cells = TypeVar("_Cells", Forgetting, Held)
 
 
 def model_values(row: Row, board: Board) -> dict[str, Any]:
     """Values that the template `model.html.j2` shows."""
     record = row.entry.record
-    mark = mark_of(row)
-    by_attack = [(a, [f for f in row.forgetting if f.cell.attack == a.name]) for a in board.attacks]
-    line = next((c.line for c in row.curves), None)
     return dict(
         board=board,
         key=board_key(board),
         row=row,
-        unit=k50_unit(board),
-        l=line_of(row, board),
+        l=line_of(row, board, columns_of(board)),
         record=record,
-        deciding=next((f for f in row.forgetting if f.cell == row.worst), None),
-        svg=curves([mark], line, "own") if line else "",
-        forgetting=[(a, cells) for a, cells in by_attack if cells],
+        decision=_decision(row, board),
+        work=_work(row, board),
+        forgetting=_by_attack(board, row.forgetting),
+        held=_by_attack(board, row.held),
         others=_others(row),
         attacks=list(record.runs),
         runs=[
@@ -48,6 +50,49 @@ def model_values(row: Row, board: Board) -> dict[str, Any]:
         ),
         plain=_plain,
     )
+
+
+def _by_attack(board: Board, cells: Sequence[_Cells]) -> list[tuple[AttackId, list[_Cells]]]:
+    """The cells of every attack that has any."""
+    grouped = [(a, [c for c in cells if c.cell.attack == a.name]) for a in board.attacks]
+    return [(a, found) for a, found in grouped if found]
+
+
+def _decision(row: Row, board: Board) -> str:
+    """What decides the score, in a sentence; "" where nothing does."""
+    found, worst = row.deciding, row.worst
+    if found is None or worst is None:
+        return ""
+    metric = worst.task.removeprefix(board.suite + "_")
+    if isinstance(found, Held):
+        return (
+            f"Decided by what it still holds: {metric} under {worst.attack} is {percent(found.value)} here, "
+            f"{percent(found.retrain)} in the retrain model under the same attack and {percent(found.target)} in the "
+            f"target: a deviation of {percent(found.deviation.value)}."
+        )
+    at = found.telling
+    budget = "without any training" if found.budgets[at] == 0 else f"within {found.budgets[at]} steps"
+    return (
+        f"Decided by what it says: {metric}, where it saves an attacker {found.attacker} "
+        f"{percent(found.savings.value)} % of the work of learning the text. It shows most {budget} ({worst.attack}): "
+        f"{percent(found.row[at])} here, {percent(found.retrain[at])} in the retrain model, "
+        f"{percent(found.target[at])} in the target."
+    )
+
+
+def _work(row: Row, board: Board) -> list[dict[str, Any]]:
+    """The envelopes of every metric and attacker, with their charts."""
+    mark = mark_of(row)
+    return [
+        {
+            "metric": (short := e.task.removeprefix(board.suite + "_")),
+            "envelope": e,
+            "half": half_text(e, e.row),
+            "learnt": half_text(e, e.retrain),
+            "svg": envelope_chart([(mark, e)], f"work-{i}", short),
+        }
+        for i, e in enumerate(e for e in row.envelopes if e.identifiable)
+    ]
 
 
 def _fragment(run: Attack) -> str:

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ..build.coverage import clean_group
 from ..record.attack_id import AttackId
 from ..record.grades import GRADES, Grade
 from ..record.schema import Record
 from ..scoring.board import Board, Row
-from ..scoring.board_table import percent
+from ..scoring.board_table import Column, columns_of, percent
 from ..scoring.stats import Number
 from .charts.canvas import GLYPHS
 
-__all__ = ["Line", "groups", "interval_text", "line_of", "meter", "page_name", "rerun"]
-
-_ON_FORGET_TEXT = ("relearn", "relearn_const", "relearn_ep")
-"""Families that train on the whole forget text: k50 is read from their curves."""
+__all__ = ["Heat", "Line", "groups", "interval_text", "line_of", "meter", "page_name", "rerun"]
 
 _TIERS = {"replayed": "replayed", "items_verified": "verified", "self_reported": "self-reported"}
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """A coloured cell of the table.
+
+    Attributes:
+        text: the number.
+        shade: CSS class of the colour, followed by "dec" where the cell decides.
+        link: fragment identifier on the permalink page.
+        tip: what is read on hovering.
+    """
+
+    text: str
+    shade: str
+    link: str
+    tip: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +53,8 @@ class Line:
         tier: how far the row was checked.
         state: whether the row stands, as in `Standing.state`.
         base: name of the base model, "" when it is unknown.
-        heat: text and CSS class of the cell of each attack.
-        half: text of k50, the amount of relearning after which half of the gap is back.
+        families: forgetting by what the model says, and by what it holds.
+        heat: the worst leakage under the attacks of each column.
         meter: the score and its interval as a small drawing.
         decided: the cell that decides the score.
         note: why the row is not ranked, or what is unusual about it.
@@ -53,8 +69,8 @@ class Line:
     tier: str
     state: str
     base: str
-    heat: tuple[tuple[str, str], ...]
-    half: str
+    families: tuple[Heat, ...]
+    heat: tuple[Heat, ...]
     meter: str
     decided: str
     note: str
@@ -72,16 +88,23 @@ def groups(board: Board) -> list[tuple[str, str, list[Line]]]:
         (key, heading, lines) of every group that is not empty.
     """
     others = [r for r in board.rows if not r.control]
+    columns = columns_of(board)
     parts = (
         ("ranked", "Ranked", [r for r in others if r.rank is not None]),
         ("unranked", "Not ranked", [r for r in others if r.rank is None]),
         ("controls", "Controls: the ends of the scale", [r for r in board.rows if r.control]),
     )
-    return [(key, title, [line_of(row, board) for row in rows]) for key, title, rows in parts if rows]
+    return [(key, title, [line_of(row, board, columns) for row in rows]) for key, title, rows in parts if rows]
 
 
-def line_of(row: Row, board: Board) -> Line:
-    """Format one row of a board."""
+def line_of(row: Row, board: Board, columns: Sequence[Column]) -> Line:
+    """Format one row of a board.
+
+    Args:
+        row: the row.
+        board: its board.
+        columns: the columns of the attacks, `columns_of(board)`.
+    """
     record, standing = row.entry.record, row.entry.standing
     tier = _TIERS[standing.tier]
     shown = row.control or row.unranked in (None, standing.tier.replace("_", " "))
@@ -101,8 +124,8 @@ def line_of(row: Row, board: Board) -> Line:
         tier=tier,
         state=standing.state,
         base=record.model.base or "",
-        heat=tuple(_heat(row, attack.name) for attack in board.attacks),
-        half=_half(row),
+        families=(_family(row, "says"), _family(row, "holds")),
+        heat=tuple(_heat(row, column) for column in columns),
         meter=meter(row.score),
         decided="–" if row.worst is None else f"{row.worst.task.removeprefix(board.suite + '_')}, {row.worst.attack}",
         note="; ".join(notes),
@@ -144,13 +167,18 @@ def heat_class(value: float | None) -> str:
     return "lo" if value < -0.05 else f"h{round(10 * min(max(value, 0.0), 1.0))}"
 
 
+def trace_class(value: float | None) -> str:
+    """CSS class of a deviation, whichever its direction."""
+    return heat_class(None if value is None else abs(value))
+
+
 def options(boards: Sequence[Board]) -> Mapping[str, list[str]]:
     """Name of every filter of the page → the values that it offers."""
     rows = [row for board in boards for row in board.rows]
     grades = [g for g in GRADES if any(row.grade == g for row in rows)]
     return {
         "suite": [board.suite for board in boards],
-        "attack": list(dict.fromkeys(attack.name for board in boards for attack in board.attacks)),
+        "attack": list(dict.fromkeys(column.key for board in boards for column in columns_of(board))),
         "tier": [_TIERS[t] for t in _TIERS if any(row.entry.standing.tier == t for row in rows)],
         "objective": sorted({row.record.method.objective for row in rows if row.record.method.objective}),
         "grade": grades,
@@ -158,31 +186,31 @@ def options(boards: Sequence[Board]) -> Mapping[str, list[str]]:
     }
 
 
-def k50_unit(board: Board) -> str:
-    """Unit of k50 on a board: "steps" or "epochs"."""
-    return next((a.unit for a in board.attacks if a.unit and a.line in _ON_FORGET_TEXT), "steps")
+def _family(row: Row, family: Literal["says", "holds"]) -> Heat:
+    """Forgetting by one family; the less is forgotten, the darker."""
+    number = row.says if family == "says" else row.holds
+    shade = heat_class(None if number.value is None else 1 - number.value)
+    return Heat(percent(number.value), shade + _framed(row.decides == family), family, interval_text(number))
 
 
-def _heat(row: Row, attack: str) -> tuple[str, str]:
-    """Text and CSS class of the leakiest identifiable metric under one attack."""
-    known = [
-        f.leakage.value
-        for f in row.forgetting
-        if f.cell.attack == attack and f.identifiable and f.leakage.value is not None
-    ]
-    if not known:
-        return "–", "na"
-    worst = max(known)
-    decides = " dec" if row.worst is not None and row.worst.attack == attack else ""
-    return f"{round(100 * worst):d}", heat_class(worst) + decides
+def _heat(row: Row, column: Column) -> Heat:
+    """The leakiest identifiable metric under the attacks of one column."""
+    known = {attack.name: row.leakage_under(attack.name) for attack in column.attacks}
+    found = {name: leak for name, leak in known.items() if leak is not None}
+    decides = row.worst is not None and row.worst.attack in column.names
+    if not found:
+        return Heat("–", "na" + _framed(decides), _section(row, column.attacks[0]), column.title)
+    worst = max(column.attacks, key=lambda attack: found.get(attack.name, -math.inf))
+    leak = found[worst.name]
+    return Heat(f"{round(100 * leak):d}", heat_class(leak) + _framed(decides), worst.fragment, worst.name)
 
 
-def _half(row: Row) -> str:
-    """The smallest k50 over relearning on forget text; "> k" when half of the gap does not come back on the grid."""
-    curves = [c for c in row.curves if c.line in _ON_FORGET_TEXT]
-    if not curves:
-        return "–"
-    found = [c.k50 for c in curves if c.k50 is not None]
-    if found:
-        return f"{min(found):.0f}"
-    return f"> {max(k for c in curves for k, _ in c.points)}"
+def _section(row: Row, attack: AttackId) -> str:
+    """Where the permalink page shows an attack: a suite may measure one family only under it."""
+    if any(f.cell.attack == attack.name for f in row.forgetting):
+        return attack.fragment
+    return f"h-{attack.fragment}" if any(h.cell.attack == attack.name for h in row.held) else "says"
+
+
+def _framed(decides: bool) -> str:
+    return " dec" if decides else ""

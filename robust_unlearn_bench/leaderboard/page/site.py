@@ -27,7 +27,7 @@ from .board_page import board_values, reported_values
 from .charts.canvas import GLYPHS
 from .export import board_csv, board_json
 from .model_page import model_values
-from .row_view import heat_class, interval_text, options, page_name
+from .row_view import heat_class, interval_text, options, page_name, trace_class
 
 __all__ = ["build_page", "render"]
 
@@ -71,7 +71,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        percent=percent, interval=interval_text, heat=heat_class, breakable=_breakable, version=__version__
+        percent=percent,
+        interval=interval_text,
+        heat=heat_class,
+        trace=trace_class,
+        breakable=_breakable,
+        version=__version__,
     )
     return environment
 

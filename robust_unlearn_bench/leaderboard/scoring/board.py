@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ..record.attack_id import AttackId
 from ..record.entry import Entry
 from ..record.grades import Grade, grade_of
 from ..record.schema import Record
-from .curve import Curve
 from .families import Envelope, Held
 from .measure import Cell
 from .stats import Floats, Number
@@ -75,7 +75,6 @@ class Row:
         worst: the cell that decides F, or None when nothing leaks.
         missing: cells that the anchors have and the record lacks, as "task metric attack".
         over_unlearned: cells whose leakage is clearly below 0.
-        curves: leakage against the amount of work that the attacker spends.
         envelopes: the most that any attack elicits within a budget, by metric and attacker.
         rank: place among the ranked rows, shared by ties; None for anchors, partial and unverified rows.
         unranked: why the row has no rank, or None when it has one.
@@ -95,7 +94,6 @@ class Row:
     worst: Cell | None
     missing: tuple[str, ...]
     over_unlearned: tuple[Cell, ...]
-    curves: tuple[Curve, ...]
     envelopes: tuple[Envelope, ...]
     rank: int | None = None
     unranked: str | None = None
@@ -116,13 +114,39 @@ class Row:
         """The grade of the optimizer; None for a control, whatever its record says."""
         return None if self.control else grade_of(self.record.method.optimizer) or "other"
 
-    def leaked(self, attacks: Sequence[str]) -> float | None:
-        """The largest clipped leakage over identifiable metrics under these attacks, or None when none is known."""
+    @property
+    def decides(self) -> Literal["says", "holds"] | None:
+        """The family that decides F; None where there is no score, or nothing leaks."""
+        if self.worst is None or self.score.value is None:
+            return None
+        says, holds = self.says.value, self.holds.value
+        return "holds" if holds is not None and (says is None or holds < says) else "says"
+
+    @property
+    def deciding(self) -> Envelope | Held | None:
+        """What decides F: an envelope of the metric that says most, or the cell that holds most."""
+        if self.decides == "holds":
+            return next((held for held in self.held if held.cell == self.worst), None)
+        return self.leading if self.decides == "says" else None
+
+    @property
+    def leading(self) -> Envelope | None:
+        """The envelope with the largest savings, or None when none is identifiable."""
+        known = [e for e in self.envelopes if e.identifiable]
+        return max(known, key=lambda e: e.savings.value or 0.0, default=None)
+
+    def leakage_under(self, attack: str) -> float | None:
+        """The largest leakage over identifiable metrics under one attack, not clipped, or None when none is known."""
         known = [
             f.leakage.value
             for f in self.forgetting
-            if f.cell.attack in attacks and f.identifiable and f.leakage.value is not None
+            if f.cell.attack == attack and f.identifiable and f.leakage.value is not None
         ]
+        return max(known, default=None)
+
+    def leaked(self, attacks: Sequence[str]) -> float | None:
+        """The largest clipped leakage over identifiable metrics under these attacks, or None when none is known."""
+        known = [leak for attack in attacks if (leak := self.leakage_under(attack)) is not None]
         return min(max(*known, 0.0), 1.0) if known else None
 
     def kept(self, attacks: Sequence[str]) -> float | None:

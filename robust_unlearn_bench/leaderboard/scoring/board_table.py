@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ..record.attack_id import AttackId
 from ..record.grades import grade_of
 from .board import Board, Row
 from .measure import Cell
 from .stats import Number
 
-__all__ = ["board_rows", "columns_of", "describe_cell", "percent", "text", "verdict", "with_interval"]
+__all__ = ["Column", "board_rows", "columns_of", "describe_cell", "percent", "text", "verdict", "with_interval"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Attacks that share a column: they differ in their amount alone.
+
+    Attributes:
+        key: what they have in common, as `AttackId.line` names it; the name of an attack without an amount.
+        title: the name of the only attack, or key and largest amount, such as `relearn≤50`.
+        attacks: the attacks, the smallest amount first.
+    """
+
+    key: str
+    title: str
+    attacks: tuple[AttackId, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the attacks."""
+        return tuple(attack.name for attack in self.attacks)
 
 
 def board_rows(board: Board) -> list[dict[str, str]]:
     """One mapping for each model, in the order of the board: header → text, with percentages without their sign.
 
-    Columns: rank, model, optimizer grade; forgetting and utility under each attack, where attacks that differ in
-    their amount alone share a column that shows the worst of them; 1 − the largest leakage; forgetting by what the model says and by
-    what it holds, and the smaller of both; utility, score with its interval; the attack that decides the score.
+    Columns: rank, model, optimizer grade; score with its interval, forgetting by what the model says and by what it
+    holds, utility; 1 − the largest leakage; forgetting and utility under each attack, where attacks that differ in their
+    amount alone share a column that shows the worst of them; what decides.
     """
     columns = columns_of(board)
     table = []
@@ -25,32 +47,33 @@ def board_rows(board: Board) -> list[dict[str, str]]:
             "#": "" if row.rank is None else str(row.rank),
             "model": row.record.display_name,
             "grade": grade_of(row.record.method.optimizer) or "",
+            "score\n95 % interval": with_interval(row.score),
+            "says": percent(row.says.value),
+            "holds": percent(row.holds.value),
+            "utility": percent(row.utility.value),
+            "worst\ncase": percent(row.worst_case.value),
         }
-        for title, attacks in columns.items():
-            leaked, kept = row.leaked(attacks), row.kept(attacks)
-            line[f"{title}\nforgot/useful"] = f"{percent(None if leaked is None else 1 - leaked)} / {percent(kept)}"
-        line["worst\ncase"] = percent(row.worst_case.value)
-        line["says"] = percent(row.says.value)
-        line["holds"] = percent(row.holds.value)
-        line["robust\nforgetting"] = percent(row.robust_forgetting.value)
-        line["utility"] = percent(row.utility.value)
-        line["score\n95 % interval"] = with_interval(row.score)
+        for column in columns:
+            leaked, kept = row.leaked(column.names), row.kept(column.names)
+            line[f"{column.title}\nforgot/useful"] = (
+                f"{percent(None if leaked is None else 1 - leaked)} / {percent(kept)}"
+            )
         line["decided by"] = verdict(row, board)
         table.append(line)
     return table
 
 
-def columns_of(board: Board) -> dict[str, tuple[str, ...]]:
-    """Column title → names of its attacks: `relearn10`, `relearn20` and `relearn50` share the column `relearn≤50`."""
+def columns_of(board: Board) -> list[Column]:
+    """The columns of the attacks: `relearn10`, `relearn20` and `relearn50` share the column `relearn≤50`."""
     columns: dict[str, list[AttackId]] = {}
     for attack in board.attacks:
         columns.setdefault(attack.line or attack.name, []).append(attack)
-    titled = {}
-    for line, attacks in columns.items():
+    found = []
+    for key, attacks in columns.items():
         ordered = sorted(attacks, key=lambda attack: attack.amount or 0)
-        title = f"{line}≤{ordered[-1].amount}" if len(ordered) > 1 else ordered[0].name
-        titled[title] = tuple(attack.name for attack in ordered)
-    return titled
+        title = f"{key}≤{ordered[-1].amount}" if len(ordered) > 1 else ordered[0].name
+        found.append(Column(key, title, tuple(ordered)))
+    return found
 
 
 def describe_cell(cell: Cell, suite: str) -> str:
@@ -69,10 +92,10 @@ def text(board: Board) -> str:
 
 
 def verdict(row: Row, board: Board) -> str:
-    """What decides the score, or why there is none."""
+    """The family, metric and attack that decide the score, or why there is none."""
     if row.score.value is None:
         return row.score.why or ""
-    return "nothing leaks" if row.worst is None else describe_cell(row.worst, board.suite)
+    return "nothing leaks" if row.worst is None else f"{row.decides}: {describe_cell(row.worst, board.suite)}"
 
 
 def percent(value: float | None) -> str:

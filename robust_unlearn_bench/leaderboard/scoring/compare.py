@@ -9,6 +9,7 @@ import numpy as np
 from ...errors import RecordError
 from ..record.entry import Entry
 from .board import Row
+from .families import holds, says
 from .measure import Design, Estimate, measure
 from .relative import Controls, leakages, shares
 from .scorer import score
@@ -36,6 +37,7 @@ class Comparison:
         b: the second row.
         score: difference of the robust unlearning scores.
         p: two-sided p-value of that difference.
+        families: differences of forgetting by what they say and by what they hold, as far as both rows have it.
         leakage: differences of leakage, one for each cell.
         utility: differences of the share of utility kept, one for each cell.
     """
@@ -44,6 +46,7 @@ class Comparison:
     b: Row
     score: Difference
     p: float | None
+    families: tuple[Difference, ...]
     leakage: tuple[Difference, ...]
     utility: tuple[Difference, ...]
 
@@ -59,10 +62,16 @@ def compare(a: Entry, b: Entry, target: Entry, retrain: Entry, *, seed: int = 0)
     board = score([a, b], target, retrain, seed=seed)
     rows = {row.entry.id: row for row in board.rows}
     design = Design.of(target, retrain, REPLICATES, seed)
-    controls = Controls.of(design, measure(target, design), measure(retrain, design))
+    anchors = measure(target, design), measure(retrain, design)
+    controls = Controls.of(design, *anchors)
     measured = [measure(entry, design) for entry in (a, b)]
     leaks = [leakages(own, design, controls)[0] for own in measured]
     kept = [shares(own, design, controls)[0] for own in measured]
+    families = [
+        _difference(name, *(Estimate(1 - t.point, _complement(t.replicates)) for t in traces))
+        for name, family in (("says", says), ("holds", holds))
+        if len(traces := [t for own in measured if (t := family(own, *anchors, design, board.attacks)[0].trace)]) == 2
+    ]
     first, second = rows[a.id], rows[b.id]
     p: float | None = None
     if (
@@ -78,9 +87,14 @@ def compare(a: Entry, b: Entry, target: Entry, retrain: Entry, *, seed: int = 0)
         b=second,
         score=_difference("score", _estimate(first), _estimate(second)),
         p=p,
+        families=tuple(families),
         leakage=tuple(_difference(" ".join(c), leaks[0][c], leaks[1][c]) for c in leaks[0] if c in leaks[1]),
         utility=tuple(_difference(" ".join(c), kept[0][c], kept[1][c]) for c in kept[0] if c in kept[1]),
     )
+
+
+def _complement(replicates: Floats | None) -> Floats | None:
+    return None if replicates is None else 1 - replicates
 
 
 def _estimate(row: Row) -> Estimate:

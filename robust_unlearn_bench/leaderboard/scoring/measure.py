@@ -16,9 +16,10 @@ from ..record.items import Items
 from ..record.schema import MetricSpec, Record, Task, run_id
 from .stats import Floats, Moments, seed_draws
 
-__all__ = ["Cell", "Design", "Estimate", "Measured", "measure"]
+__all__ = ["SCORED_ROLES", "Cell", "Design", "Estimate", "Measured", "measure"]
 
 SCORED_ROLES = ("forget", "holds", "utility")
+"""Roles of metrics that enter the score."""
 
 
 class Cell(NamedTuple):

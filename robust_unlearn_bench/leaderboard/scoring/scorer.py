@@ -30,7 +30,6 @@ from ..record.attack_id import AttackId
 from ..record.entry import Entry
 from ..record.events import TIERS, Tier
 from .board import Board, Row
-from .curve import curves_of
 from .extremes import largest, smallest, spanning
 from .families import Family, holds, says
 from .measure import Design, Estimate, measure
@@ -171,7 +170,6 @@ def _row(entry: Entry, design: Design, controls: Controls, attacks: Sequence[Att
         over_unlearned=tuple(
             f.cell for f in forgetting if f.leakage.high is not None and f.leakage.high < OVER_UNLEARNED
         ),
-        curves=curves_of(attacks, {cell: leak.point for cell, leak in leaks.items()}),
         envelopes=envelopes,
         replicates=draws,
     )

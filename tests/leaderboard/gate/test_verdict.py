@@ -52,6 +52,21 @@ def rebuilt(entry: Entry, items: dict[str, Items], name: str = "candidate", **fi
     return Entry.unsaved(seal(**{**told, "display_name": name, "results": results, **fields}), items)
 
 
+def familiar(name: str, sides: list[dict[str, float]]) -> Entry:
+    """A record with one task, whose items are scores of forget and holdout passages."""
+    world = World(tasks={"privleak": {"metric": "familiarity", "role": "holds", "higher_means": "more_knowledge"}})
+    entry = world.entry(name, {"none": {"privleak": 0.5}})
+    task = "nano_books_privleak"
+    clusters = tuple(f"{i}" for i in range(len(sides)))
+    items = Items(clusters, clusters, clusters, {("none", "familiarity"): tuple(sides)})
+    suite = entry.record.suite
+    described = suite.tasks[task]
+    spec = described.metrics["familiarity"].model_copy(update={"aggregate": "familiarity"})
+    described = described.model_copy(update={"metrics": {"familiarity": spec}, "n": len(sides)})
+    record = entry.record.model_copy(update={"suite": suite.model_copy(update={"tasks": {task: described}})})
+    return Entry(record, {task: items})
+
+
 @pytest.fixture(scope="module")
 def baseline(world: World, make_levels: Callable[..., Any]) -> Entry:
     return world.entry("baseline", make_levels(*LEVELS), objective="npo", optimizer="hybrid")
@@ -196,6 +211,35 @@ def test_init_writes_a_configuration_that_works(baseline: Entry, tmp_path: Path)
     assert len(read.metric) == 15
     assert {m.worse for m in read.metric if m.task.endswith("retain")} == {"down"}
     assert check(baseline, baseline, config).verdict == "held"
+
+
+def test_init_gates_likelihoods_where_the_scorer_reads_them(family_cast: dict[str, Entry], tmp_path: Path) -> None:
+    config = tmp_path / "gate.toml"
+    config.write_text(draft(family_cast["shallow"]))
+    held = [m for m in read_gate(config)[0].metric if m.task == "nano_books_answer_prob"]
+    assert {m.worse for m in held} == {"up"}
+    assert [m.attack for m in held] == ["none", "gptq4", "relearn20_retain"]
+
+
+def test_a_candidate_that_holds_more_has_regressed_though_it_says_no_more(family_cast: dict[str, Entry]) -> None:
+    held = Gated(task="nano_books_answer_prob", metric="prob", worse="up", margin=0.1)
+    said = gated("none", margin=0.1)
+    result = check(family_cast["retrain"], family_cast["silent"], Gate(metric=[held, said]))
+    assert {c.gated.task: c.verdict for c in result.checks} == {held.task: "regressed", said.task: "held"}
+    back = check(family_cast["silent"], family_cast["retrain"], Gate(metric=[held]))
+    assert back.verdict == "improved"
+
+
+def test_familiarity_is_gated_over_both_sides(tmp_path: Path) -> None:
+    """1 − mean(forget) / mean(holdout) from .5 to .75: a trace of a quarter more."""
+    entries = []
+    for name, score in (("before", 2.0), ("after", 1.0)):
+        sides = [{"forget": score + i / 100} for i in range(20)] + [{"holdout": 4.0 + i / 100} for i in range(20)]
+        entries.append(familiar(name, sides))
+    metric = Gated(task="nano_books_privleak", metric="familiarity", worse="up", margin=0.1)
+    (found,) = check(*entries, Gate(metric=[metric])).checks
+    assert found.verdict == "regressed"
+    assert found.worse_by == pytest.approx(1 / 4.095, abs=1e-9)
 
 
 @pytest.mark.parametrize(

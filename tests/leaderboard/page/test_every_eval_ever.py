@@ -38,7 +38,19 @@ def test_numbers_and_directions(board: Board, cast: dict[str, Entry]) -> None:
     assert whole["score_details"]["uncertainty"]["confidence_interval"]["lower"] == row.score.low
     assert found["nano_books_verbmem under gptq4: rougeL_f1"]["metric_config"]["lower_is_better"] is True
     assert found["nano_books_knowmem_retain under none: rougeL_f1"]["metric_config"]["lower_is_better"] is False
-    assert len(found) == 3 + len(cast["adam"].record.results)
+    assert found["forgetting by what it says"]["score_details"]["score"] == row.says.value
+    assert found["worst case"]["score_details"]["score"] == row.worst_case.value
+    assert "forgetting by what it holds" not in found  # undefined numbers are left out
+    assert len(found) == 5 + len(cast["adam"].record.results)
+
+
+def test_likelihoods_carry_their_role_and_the_family_its_number(families: Board) -> None:
+    row = next(r for r in families.rows if r.record.display_name == "Silent")
+    found = {r["evaluation_name"]: r for r in every_eval(row, families)["evaluation_results"]}
+    assert found["forgetting by what it holds"]["score_details"]["score"] == row.holds.value
+    config = found["nano_books_answer_prob under none: prob"]["metric_config"]
+    assert config["lower_is_better"] is True
+    assert config["additional_details"]["role"] == "holds"
 
 
 def test_one_file_a_submission(board: Board) -> None:

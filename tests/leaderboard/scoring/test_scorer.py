@@ -183,7 +183,6 @@ def test_table_names_the_attack_that_decides(board: Board) -> None:
     line = next(line for line in board_rows(board) if line["model"] == "NPO Adam")
     assert "under relearn" in line["decided by"]
     assert line["relearn≤50\nforgot/useful"].split(" / ")[0] == line["worst\ncase"]
-    assert line["says"] == line["robust\nforgetting"]
     assert line["holds"] == "–"
     assert line["none\nforgot/useful"].startswith("100.0 / ")
 
