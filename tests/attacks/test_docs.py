@@ -12,7 +12,7 @@ from robust_unlearn_bench.attacks import ATTACKS
 from robust_unlearn_bench.attacks.attack_handbook import attack_handbook
 from robust_unlearn_bench.attacks.quantise.gptq import BACKENDS
 from robust_unlearn_bench.attacks.reasons import FALLBACKS, FLAGS
-from robust_unlearn_bench.attacks.spec import label_of
+from robust_unlearn_bench.attacks.spec import label_of, parse
 from robust_unlearn_bench.registry import BUILT_IN
 from robust_unlearn_bench.suites import SUITES
 
@@ -49,8 +49,11 @@ def test_every_parameter_is_explained(page: str) -> None:
 def test_every_standard_set_is_listed(page: str) -> None:
     for name in SUITES:
         if SUITES.origin(name) == BUILT_IN:
-            (row,) = [line for line in page.splitlines() if f"`{name}`" in line and line.count("|") == 5]
-            assert ", ".join(f"`{attack}`" for attack in SUITES[name].attacks) in row
+            (row,) = [line for line in page.splitlines() if f"`{name}`" in line and line.count("|") == 6]
+            for attack in SUITES[name].attacks:
+                label = label_of(parse(attack).steps[0].name)
+                number = label.number(attack)
+                assert f"`{attack}`" in row or re.search(rf"`{label.text('K')}` \([^)]*\b{number}\b", row), attack
 
 
 def test_every_fallback_and_flag_is_explained(page: str, root: Path) -> None:
