@@ -1,7 +1,7 @@
 """A benchmark of the benchmark: does the score tell models that never saw the forget text from those that did?
 
-    python benchmarks/meta_evaluation.py run --out DIR      build and measure the cast; minutes a model; resumes
-    python benchmarks/meta_evaluation.py report             docs/meta-evaluation.md from the committed records
+    python benchmarks/meta_evaluation.py run --out DIR   build and measure the cast, and put it on the board; resumes
+    python benchmarks/meta_evaluation.py report          docs/meta-evaluation.md from the records on the board
 
 In the nano world the past of every model is known. The cast: models that never saw the text (retrain models of other
 seeds), models that learned a share of it (doses), unlearned models (the recipes), and hiders (`hiders.py`). Target and
@@ -20,9 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from robust_unlearn_bench.leaderboard.record.entry import Entry, load
+from robust_unlearn_bench.leaderboard.scoring.scorer import score
+from robust_unlearn_bench.leaderboard.store import Store
+
 SUITE = "nano_books"
 ROOT = Path(__file__).resolve().parent.parent
-RECORDS = ROOT / "benchmarks" / "meta_evaluation"
 PAGE = ROOT / "docs" / "meta-evaluation.md"
 
 RECIPES = (
@@ -38,7 +41,7 @@ RECIPES = (
 SEEDS = (1, 2, 3, 4, 5, 6)
 DOSES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
-NEVER, DOSE, UNLEARNED, HIDER = "never saw", "dose", "unlearned", "hider"
+NEVER, DOSE, UNLEARNED, HIDER, CONTROL = "never_saw", "dose", "unlearned", "hider", "control"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Member:
 
     Attributes:
         name: display name, which begins with the kind for all but recipes.
-        kind: one of `NEVER`, `DOSE`, `UNLEARNED`, `HIDER`.
+        kind: kind of its record, or `CONTROL`.
         dose: share of the forget text that it learned, before anything was done to it.
     """
 
@@ -62,8 +65,8 @@ def cast() -> Iterator[Member]:
     from hiders import RECIPES as CUT_SHORT
 
     groups = [
-        [Member(f"{NEVER}: seed {seed}", NEVER, 0.0) for seed in SEEDS],
-        [Member(f"{DOSE}: {dose:g}", DOSE, dose) for dose in DOSES] + [Member(f"{DOSE}: 1", DOSE, 1.0)],
+        [Member(f"never saw: seed {seed}", NEVER, 0.0) for seed in SEEDS],
+        [Member(f"dose: {dose:g}", DOSE, dose) for dose in DOSES] + [Member("dose: 1", DOSE, 1.0)],
         [Member(name, UNLEARNED, 1.0) for name in RECIPES],
         [Member(name, HIDER, 1.0) for name in (*HIDERS, *CUT_SHORT)],
     ]
@@ -87,8 +90,8 @@ def build(member: Member, target: Path, out: Path) -> Path:
     return unlearn(f"{SUITE}/{member.name}", target, out / "models" / member.name, reuse=True)
 
 
-def measured(job: tuple[Member, str]) -> str:
-    """Measure one model, unless its record is there; one core."""
+def measured(job: tuple[Member, str]) -> Entry:
+    """Measure one model, unless its results are there; one core."""
     import torch
 
     from robust_unlearn_bench.nano.pretrain import train
@@ -96,38 +99,33 @@ def measured(job: tuple[Member, str]) -> str:
 
     member, out = job
     torch.set_num_threads(1)
-    folder = RECORDS / member.name.replace(": ", "-").replace(" ", "-")
+    folder = Path(out) / "records" / member.name.replace(": ", "-").replace(" ", "-")
     if not folder.is_dir():
-        model = build(member, train(SUITE, "target"), Path(out))
-        built = measure(model, SUITE, Path(out) / "results" / folder.name, name=member.name, relationship="maintainer")
-        built.entry.save(folder)
-    return member.name
+        role: Any = member.name if member.kind == CONTROL else None
+        target = train(SUITE, "target")
+        model = train(SUITE, role) if role else build(member, target, Path(out))
+        results = Path(out) / "results" / folder.name
+        run = {"dtype": "float32"}
+        kind: Any = role or member.kind
+        measure(model, SUITE, results, run=run, kind=kind, name=member.name, relationship="maintainer").entry.save(
+            folder
+        )
+    return load(folder / "record.json")
 
 
-def run(out: Path) -> None:
-    """Measure the controls and the cast, one model a core."""
-    controls = [Member("target", DOSE, 1.0), Member("retrain", NEVER, 0.0)]
+def run(out: Path, root: Path) -> None:
+    """Measure the controls and the cast, one model a core, and put them on the board."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    store = Store(root)
+    known = {entry.record.model.fingerprint for entry in store.entries()}
+    jobs = [(member, str(out)) for member in (Member("target", CONTROL, 1.0), Member("retrain", CONTROL, 0.0), *cast())]
     with multiprocessing.get_context("spawn").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
-        for done in pool.imap(_control, [(m, str(out)) for m in controls]):
-            print(done, flush=True)
-        for done in pool.imap_unordered(measured, [(m, str(out)) for m in cast()]):
-            print(done, flush=True)
-
-
-def _control(job: tuple[Member, str]) -> str:
-    import torch
-
-    from robust_unlearn_bench.nano.pretrain import train
-    from robust_unlearn_bench.submit import measure
-
-    member, out = job
-    torch.set_num_threads(1)
-    role: Any = member.name
-    if not (RECORDS / role).is_dir():
-        built = measure(train(SUITE, role), SUITE, Path(out) / "results" / role, kind=role, name=role)
-        built.entry.save(RECORDS / role)
-    return str(role)
+        for (member, _), entry in zip(jobs, pool.imap(measured, jobs), strict=True):
+            print(member.name, entry.id, flush=True)
+            if member.kind == CONTROL:
+                store.set_anchor(entry, member.name)
+            elif entry.record.model.fingerprint not in known:
+                store.add(entry, tier="replayed", by="maintainers", reason="measured by maintainers")
 
 
 # --- report --------------------------------------------------------------------------------------------------------
@@ -144,15 +142,13 @@ def separation(never: Sequence[float], saw: Sequence[float], draws: int = 2000) 
     return auc(b, a), float(low), float(high)
 
 
-def report() -> None:
+def report(root: Path) -> None:
     """Write the page."""
-    from robust_unlearn_bench.leaderboard.record.entry import load
-    from robust_unlearn_bench.leaderboard.scoring.scorer import score
-
-    entries = {path.parent.name: load(path) for path in sorted(RECORDS.glob("*/record.json"))}
-    target, retrain = entries.pop("target"), entries.pop("retrain")
-    board = score(list(entries.values()), target, retrain)
+    store = Store(root)
+    target, retrain = (load(root / "anchors" / f"{SUITE}-2" / role / "record.json") for role in ("target", "retrain"))
     members = {member.name: member for member in cast()}
+    mine = [e for e in store.entries() if e.record.suite.version == "2" and e.record.display_name in members]
+    board = score(mine, target, retrain)
     rows = [row for row in board.rows if row.record.display_name in members]
     PAGE.write_text("\n".join(_page(rows, members)) + "\n", encoding="utf-8")
     print(PAGE)
@@ -172,7 +168,7 @@ def _page(rows: Sequence[Any], members: dict[str, Member]) -> Iterator[str]:
         ends = "" if value.low is None or value.high is None else f" [{100 * value.low:.0f}, {100 * value.high:.0f}]"
         return f"{100 * value.value:.1f}{ends}"
 
-    yield "<!-- Generated by `python benchmarks/meta_evaluation.py report` from benchmarks/meta_evaluation/. -->"
+    yield "<!-- Generated by `python benchmarks/meta_evaluation.py report` from the records of the leaderboard. -->"
     yield "# A benchmark of the benchmark"
     yield ""
     yield f"{len(rows)} models of {SUITE} whose past is known, scored against the target and the retrain model of seed 0."
@@ -249,5 +245,7 @@ if __name__ == "__main__":
     commands = parser.add_subparsers(required=True, dest="command")
     commands.add_parser("run").add_argument("--out", type=Path, required=True)
     commands.add_parser("report")
+    for command in commands.choices.values():
+        command.add_argument("--root", type=Path, default=ROOT / "leaderboard")
     told = parser.parse_args()
-    run(told.out) if told.command == "run" else report()
+    run(told.out, told.root) if told.command == "run" else report(told.root)

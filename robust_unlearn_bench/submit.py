@@ -14,7 +14,7 @@ import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from .errors import ConfigError, ModelError, RecordError
 from .leaderboard.build.from_results import Built, record_from_results
@@ -23,6 +23,7 @@ from .leaderboard.build.method_card import method_fields
 from .leaderboard.check.checklist import checklist
 from .leaderboard.check.validate import Verdict, validate_for
 from .leaderboard.record.entry import Entry
+from .leaderboard.record.schema import Kind
 from .leaderboard.record.sealing import read_record
 from .leaderboard.store import Store
 from .models.checkpoint import is_adapter, load, save
@@ -135,7 +136,7 @@ def measure(
     out: Path,
     *,
     run: dict[str, Any] | None = None,
-    kind: Literal["unlearned", "target", "retrain", "null"] = "unlearned",
+    kind: Kind = "unlearned",
     **record: Any,
 ) -> Built:
     """Write the results of `<suite>_robust` to a folder, and return the record built from them.

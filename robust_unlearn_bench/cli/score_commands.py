@@ -21,6 +21,9 @@ class Kind(str, Enum):
     target = "target"
     retrain = "retrain"
     null = "null"
+    never_saw = "never_saw"
+    dose = "dose"
+    hider = "hider"
 
 
 def record(

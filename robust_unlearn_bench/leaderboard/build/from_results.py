@@ -20,14 +20,12 @@ from ..record.file_hash import file_sha256
 from ..record.items import Items, Value, aggregate
 from .lmeval_results import TaskRun, read_items_of, read_results, result_files
 from ..scoring.measure import SCORED_ROLES
-from ..record.schema import File, MetricSpec, run_id
+from ..record.schema import File, Kind, MetricSpec, run_id
 from ..record.sealing import seal
 from ..record.sanitise import sanitised
 from .method_card import method_of
 
 __all__ = ["Built", "record_from_results"]
-
-Kind = Literal["unlearned", "target", "retrain", "null"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def record_from_results(
         model: folder of the evaluated model, for its weight hashes and `unlearning.json`; default: where the results
             say it was loaded from, if that folder exists.
         name: display name of the row; default: the name of the recipe or of the model.
-        kind: "target" and "retrain" for the controls, "null" for a model that knows nothing by construction.
+        kind: what the model is, see `schema.Model`.
         relationship: relation of the submitter to the method.
         method: fields of `schema.Method` that override those of `unlearning.json`.
         submitted_at: UTC time, `2026-01-31T12:00:00Z`; default: now.

@@ -219,8 +219,8 @@ def _difference(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]
 def _identity(record: Record, anchors: Anchors | None, others: Sequence[Record]) -> Iterator[Finding]:
     if record.model.kind in ("target", "retrain"):
         yield Finding("error", "model.kind", f"{record.model.kind}: controls are set by maintainers, under anchors/")
-    if record.model.kind == "null" and record.relationship != "maintainer":
-        yield Finding("error", "model.kind", "null: models that know nothing by construction are added by maintainers")
+    if record.model.kind not in ("unlearned", "target", "retrain") and record.relationship != "maintainer":
+        yield Finding("error", "model.kind", f"{record.model.kind}: controls are added by maintainers")
     if not record.model.weights:
         yield Finding("label", "model.weights", "no weight files were hashed: nobody can tell which model this is")
     for control, name in zip(anchors or (), ("target", "retrain"), strict=False):

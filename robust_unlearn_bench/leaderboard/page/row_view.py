@@ -39,6 +39,15 @@ class Heat:
     tip: str
 
 
+_KINDS = {
+    "unlearned": "",
+    "null": "knows nothing",
+    "never_saw": "never saw the text",
+    "dose": "learned a share of the text",
+    "hider": "saw the text and hides it",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One row of the table.
@@ -120,7 +129,7 @@ def line_of(row: Row, board: Board, columns: Sequence[Column]) -> Line:
         name=record.display_name,
         grade=row.grade,
         glyph=GLYPHS[row.grade] if row.grade else "×",
-        method=method or {"null": "knows nothing", "unlearned": ""}.get(record.model.kind, record.model.kind),
+        method=method or _KINDS.get(record.model.kind, record.model.kind),
         tier=tier,
         state=standing.state,
         base=record.model.base or "",

@@ -22,6 +22,7 @@ __all__ = [
     "Environment",
     "File",
     "ItemFile",
+    "Kind",
     "Method",
     "MetricSpec",
     "Model",
@@ -33,6 +34,10 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+
+
+Kind = Literal["unlearned", "target", "retrain", "null", "never_saw", "dose", "hider"]
+"""What a model is, see `Model`."""
 
 
 class File(Strict):
@@ -48,7 +53,9 @@ class Model(Strict):
     Attributes:
         name: name of the hub repository or of the local folder.
         source: whether `name` is a hub repository or a local folder.
-        kind: "target" and "retrain" for the anchors, "null" for a model that knows nothing by construction.
+        kind: "target" and "retrain" for the anchors; controls whose past is known: "null" for a model that knows nothing by
+            construction, "never_saw" for another retrain model, "dose" for one that learned a share of the forget text,
+            "hider" for one that saw it all and was built to look otherwise.
         fingerprint: the harness's hash of the weights in memory, or None.
         weights: safetensors file → content.
         adapter: hub repository or folder of an adapter that was merged, with `base` beneath it.
@@ -57,7 +64,7 @@ class Model(Strict):
     name: Label
     source: Literal["hub", "local"]
     revision: Label | None = None
-    kind: Literal["unlearned", "target", "retrain", "null"] = "unlearned"
+    kind: Kind = "unlearned"
     format: Literal["safetensors"] = "safetensors"
     weights: Annotated[dict[FileName, File], Field(max_length=400)]
     fingerprint: Label | None = None
