@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import time
@@ -95,6 +96,7 @@ def unlearn(
         **card(chosen, corpora, identity, outcome, weight_change(target, checkpoint.model)),
         "overlap": overlap,
         "processes": ranks.world,
+        "placement": dataclasses.asdict(outcome.placement),
         "seconds": round(time.perf_counter() - begun, 3),
     }
     checkpoints.save(checkpoint, folder, {"unlearning.json": content})
