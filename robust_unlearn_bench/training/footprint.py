@@ -223,18 +223,19 @@ def activations(s: Sizes, tokens: int, precision: Precision, *, recompute: bool,
     """Return the most bytes of activations and logits in one pass over `tokens` tokens.
 
     A block keeps the inputs and outputs of its linear layers, B·(Σ in + out), the product of its gate, B·widest, and for
-    each of two norms its input and its normalised input in the dtype of the masters. Recomputed, only the hidden states
-    between blocks remain, and one block at a time; its backward pass takes half as much again. A pass without
-    gradients holds about one block without the norms.
+    each of two norms its input and its normalised input in the dtype of the masters. In fp32 layers that read the same
+    tensor share it (autocast casts it for each), and so do the norms: five hidden states less. Recomputed, only the
+    hidden states between blocks remain, and one block at a time; its backward pass takes a quarter more. A pass
+    without gradients holds about one block without the norms.
     """
     b = 4 if precision == "fp32" else 2
     k = kept_in(precision).itemsize
-    block = b * (s.features + s.widest) + 4 * k * s.hidden
+    block = b * (s.features + s.widest) + (-1 if precision == "fp32" else 4) * k * s.hidden
     logits = LOGITS * s.vocabulary
     if not backward:
         return tokens * max(b * (s.hidden + 2 * s.widest) + k * s.hidden, logits)
     if recompute:
-        return tokens * (s.blocks * k * s.hidden + max(logits, block + block // 2))
+        return tokens * (s.blocks * k * s.hidden + max(logits, block + block // 4))
     return tokens * (s.blocks * block + max(logits, block // 2))
 
 

@@ -1,20 +1,22 @@
-"""Training with weights, gradients and optimizer states in CPU memory; the device only computes with images of the weights.
+"""Training with weights, gradients and optimizer states in CPU memory; the device computes with images of the weights.
 
 A pass runs on images on the device: of matrices in the dtype that autocast computes their products in, of everything else
 (norms, biases, embeddings) in the dtype of the masters. Each gradient leaves the device as soon as it is complete and is
-added to its master's in CPU memory. A rule therefore sees all gradients together, clips and updates the masters as if
-they were the model, and the next pass begins by renewing the images that are out of date. No number changes: autocast
-would have rounded the same weights and gradients at the same places.
+added to its master's in CPU memory, in fp32 even where a loss takes several passes. A rule therefore sees all gradients
+together, clips and updates the masters as if they were the model, and the next pass begins by renewing the images that
+are out of date. No number changes: autocast would have rounded the same weights and gradients at the same places.
 
 Why no library: torchao's CPUOffloadOptimizer keeps masters in the narrow dtype, updates each tensor before the norm of all
 gradients is known and does not accumulate gradients (a forget and a retain loss are two), and FSDP2's CPUOffloadPolicy
-sends all weights again in both halves of every pass and needs a process group; the update itself is torch's fused CPU AdamW.
+sends all weights again in both halves of every pass and needs a process group; the update itself is torch's fused CPU
+AdamW.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, cast
 
@@ -78,6 +80,13 @@ class HostWeights(Weights):
         self._sent: dict[str, int] = {}
         self._hooks: list[RemovableHandle] = []
         self._fetching = False
+        narrow = {id(p): name for name, p in parameters.items() if self._image[name] != kept_in(precision)}
+        self._narrow = [
+            (module, key, narrow[id(p)])
+            for module in model.modules()
+            for key, p in module._parameters.items()
+            if p is not None and id(p) in narrow
+        ]
 
     def __enter__(self) -> HostWeights:
         masters: dict[str, Parameter] = {}
@@ -87,7 +96,9 @@ class HostWeights(Weights):
                 cast(Any, masters[name]).computed_on = p.device
                 p.data = p.data.to(self._image[name])
                 self._sent[name] = masters[name]._version
-                self._hooks.append(cast(Any, p).register_post_accumulate_grad_hook(self._leave(name)))
+                if self._image[name] == kept_in(self.precision):
+                    hook = cast(Any, p).register_post_accumulate_grad_hook(partial(self._leave, name))
+                    self._hooks.append(hook)
             else:
                 p.data = p.data.to(kept_in(self.precision))
             p.grad = None
@@ -117,10 +128,26 @@ class HostWeights(Weights):
             p.data = before[name] if name in before else p.data.to(self._image[name])
         self._sent = {}
 
-    def compute(self) -> AbstractContextManager[Any]:
-        """Renew the images that are out of date, and return the context for a forward pass."""
+    @contextmanager
+    def compute(self) -> Iterator[None]:
+        """Renew the images that are out of date, and compute with them.
+
+        A pass with gradients uses a leaf of its own for each narrow image, without a copy: the gradients of several
+        passes would otherwise be added up in bf16 before they leave.
+        """
         self._renew()
-        return super().compute()
+        images = [(module, key, module._parameters[key]) for module, key, _ in self._narrow]
+        try:
+            if torch.is_grad_enabled():
+                for module, key, name in self._narrow:
+                    leaf: Any = Parameter(self._trained[name].detach())
+                    leaf.register_post_accumulate_grad_hook(partial(self._leave, name))
+                    module._parameters[key] = leaf
+            with super().compute():
+                yield
+        finally:
+            for module, key, image in images:
+                module._parameters[key] = image
 
     def around(self, updates: tuple[Optimizer, ...]) -> None:
         """As `Weights.around`, and note that an update changes the masters."""
@@ -141,18 +168,14 @@ class HostWeights(Weights):
         master = self.masters.get(name)
         return p.data.to(dtype) if master is None else master.detach().to(dtype).to(p.device, copy=True)
 
-    def _leave(self, name: str) -> Any:
-        """Return the hook that takes a complete gradient off the device."""
-
-        def leave(p: Tensor) -> None:
-            gradient, p.grad = p.grad, None
-            assert gradient is not None
-            if not self._fetching:
-                self._fetching = True
-                cast(Any, Variable)._execution_engine.queue_callback(self._finish)
-            self._transfers.fetch(gradient, lambda values: self._add(name, values))
-
-        return leave
+    def _leave(self, name: str, p: Tensor) -> None:
+        """Take a complete gradient off the device, within a backward pass."""
+        gradient, p.grad = p.grad, None
+        assert gradient is not None
+        if not self._fetching:
+            self._fetching = True
+            cast(Any, Variable)._execution_engine.queue_callback(self._finish)
+        self._transfers.fetch(gradient, partial(self._add, name))
 
     def _add(self, name: str, values: Tensor) -> None:
         master = self.masters[name]

@@ -37,7 +37,7 @@ def trained(model: Model, tokenizer: Any, config: FinetuneConfig, placement: Pla
             seen += [step.forget, step.norm]
             if step.number == stop.get("after"):
                 with run.weights.as_stored():
-                    seen.append(float(model(torch.tensor([[0, 5, 6]])).logits.float().sum()))
+                    seen.append(float(model(torch.tensor([[0, 5, 6]])).logits.detach().float().sum()))
     return seen
 
 
@@ -120,7 +120,8 @@ def test_images_follow_every_way_in_which_a_rule_changes_weights(tiny_llama: Cal
         weights.around((optimizer,))
 
         def image_is_current() -> bool:
-            weights.compute()
+            with weights.compute():
+                pass
             assert parameters[name].dtype == torch.bfloat16
             return torch.equal(parameters[name], masters[name].detach().bfloat16())
 

@@ -72,7 +72,9 @@ def test_every_optimizer_is_bit_equal(
 @pytest.mark.parametrize("objective", sorted(OBJECTIVES))
 def test_every_objective_is_bit_equal(tiny_llama: Callable[..., Any], tiny_tokenizer: Any, objective: str) -> None:
     layer = {"layer": 1} if objective in ("rmu", "lat") else {}
-    recipe = Recipe(objective={"name": objective, **layer}, optimizer={"name": "adam", "lr": 1e-3}, steps=2, batch_size=2)
+    recipe = Recipe(
+        objective={"name": objective, **layer}, optimizer={"name": "adam", "lr": 1e-3}, steps=2, batch_size=2
+    )
     placed_alike(recipe, tiny_llama, tiny_tokenizer, torch.bfloat16)
 
 
