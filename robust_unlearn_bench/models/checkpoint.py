@@ -19,6 +19,7 @@ __all__ = [
     "refuse_to_overwrite",
     "require_complete",
     "save",
+    "skeleton",
     "write_cards",
 ]
 
@@ -101,6 +102,29 @@ def require_complete(path: str | Path, revision: str = "main") -> None:
             _whole(path, revision=revision, device_map="meta")
     finally:
         logging.set_verbosity(shown)
+
+
+def skeleton(path: str | Path, dtype: str = "auto", revision: str = "main") -> Any:
+    """Build a model on the meta device, with the shapes and dtypes of a checkpoint but without values.
+
+    Args:
+        path: folder or hub name; only its config.json is read.
+        dtype: as for `load`.
+        revision: of a hub name.
+
+    Raises:
+        ModelError: there is no such config.json, or it describes no causal language model.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with reading(path), _no_bars():
+        config = AutoConfig.from_pretrained(path, revision=revision)
+        with torch.device("meta"):
+            model: Any = AutoModelForCausalLM.from_config(config)
+    own = getattr(config.get_text_config(), "dtype", None) or getattr(config, "torch_dtype", None) or torch.float32
+    kept = own if dtype == "auto" else dtype
+    return model.to(kept if isinstance(kept, torch.dtype) else getattr(torch, str(kept))).eval()
 
 
 @contextmanager

@@ -24,9 +24,13 @@ __all__ = [
     "Sizes",
     "Work",
     "activations",
+    "calibrated",
+    "calibration",
+    "fitting_tokens",
     "forward_operations",
     "generating",
     "generation",
+    "rewritten",
     "scoring",
     "seconds",
     "sizes",
@@ -301,6 +305,32 @@ def training_step(s: Sizes, run: Run, *, on_host: bool, recompute: bool) -> Work
     )
 
 
+# --- attacks that do not train ---------------------------------------------------------------------------------------
+
+
+def rewritten(s: Sizes) -> Demand:
+    """Return the bytes of an attack that rewrites one tensor at a time: the model, and that tensor in fp32 twice."""
+    return Demand(s.stored + 8 * s.widest * s.hidden)
+
+
+def calibrated(s: Sizes, tokens: int, window: int, *, hessian: bool) -> Demand:
+    """Return the bytes of an attack that walks through the blocks with calibration text.
+
+    On the device the model, one window's pass through a block, a copy and an fp32 copy of a layer and, with a Hessian,
+    its 4·d² bytes; in CPU memory the hidden states of all tokens.
+    """
+    layer = (4 + s.itemsize) * s.widest * s.hidden + (4 * s.widest**2 if hessian else 0)
+    block = window * s.itemsize * (s.features + 2 * s.hidden)
+    return Demand(s.stored + max(layer, block), tokens * s.hidden * s.itemsize)
+
+
+def calibration(s: Sizes, tokens: float, window: float, passes: float, *, hessian: bool) -> Work:
+    """Return the work of calibration: passes over the blocks and, with a Hessian, a sum of T·d² per group of layers."""
+    one = forward_operations(s, tokens, window)
+    sums = tokens * s.blocks * (3 * s.hidden**2 + s.widest**2) if hessian else 0.0
+    return Work(passes, 0.0, passes * one + sums)
+
+
 # --- evaluation ----------------------------------------------------------------------------------------------------
 
 
@@ -313,6 +343,19 @@ def scoring(s: Sizes, tokens: int, width: int) -> Demand:
 def generating(s: Sizes, tokens: int) -> Demand:
     """Return the bytes of generation: weights, keys and values, and the hidden states of the prompts."""
     return Demand(s.stored + tokens * s.itemsize * (s.cached + 2 * s.hidden + 3 * s.widest))
+
+
+def fitting_tokens(s: Sizes, free: float, width: int, *, new: bool) -> int:
+    """Return how many padded tokens a batch of scoring (or, with `new`, of generation) may have beside the model.
+
+    Args:
+        s: sizes of the model.
+        free: free bytes on the device, the model not included.
+        width: tokens of the longest row.
+        new: whether tokens are generated.
+    """
+    one, two = ((generating(s, n) if new else scoring(s, n, width)).device for n in (0, 1 << 20))
+    return int((free - (one - s.stored)) / ((two - one) / (1 << 20)))
 
 
 def generation(s: Sizes, rows: float, prompt: float, new: float, batch: int) -> Work:
