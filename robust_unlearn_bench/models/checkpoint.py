@@ -20,6 +20,7 @@ __all__ = [
     "require_complete",
     "save",
     "skeleton",
+    "stored_otherwise",
     "write_cards",
 ]
 
@@ -112,19 +113,33 @@ def skeleton(path: str | Path, dtype: str = "auto", revision: str = "main") -> A
         dtype: as for `load`.
         revision: of a hub name.
 
+    Returns:
+        The model, or None if its tensors are not stored as a causal language model's own (see `stored_otherwise`).
+
     Raises:
-        ModelError: there is no such config.json, or it describes no causal language model.
+        ModelError: there is no such config.json.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    if is_adapter(path):
+        return None
     with reading(path), _no_bars():
         config = AutoConfig.from_pretrained(path, revision=revision)
+        if stored_otherwise(config):
+            return None
         with torch.device("meta"):
             model: Any = AutoModelForCausalLM.from_config(config)
     own = getattr(config.get_text_config(), "dtype", None) or getattr(config, "torch_dtype", None) or torch.float32
     kept = own if dtype == "auto" else dtype
     return model.to(kept if isinstance(kept, torch.dtype) else getattr(torch, str(kept))).eval()
+
+
+def stored_otherwise(config: Any) -> bool:
+    """Whether tensors are stored as something else than a causal language model's own: packed, or for foreign code."""
+    return bool(
+        config.is_encoder_decoder or getattr(config, "quantization_config", None) or getattr(config, "auto_map", None)
+    )
 
 
 @contextmanager
