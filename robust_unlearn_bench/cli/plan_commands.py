@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import ModelError
+
 __all__ = ["mount"]
 
 
@@ -61,6 +63,8 @@ def plan(
         data_dir=str(data_dir) if data_dir else None,
         snapshot=snapshot,
     )
+    if found is None:
+        raise ModelError(f"{model} is an adapter, quantised or no causal language model: plan with its base checkpoint")
     if as_json:
         keys = ("work", "placement")
         lines: list[dict[str, Any]] = [

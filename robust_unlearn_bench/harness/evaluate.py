@@ -177,7 +177,7 @@ def evaluate(
     return results
 
 
-_PLAIN = {"pretrained", "dtype", "tokenizer", "revision", "peft", "max_length", "add_bos_token"}
+_PLAIN = {"pretrained", "dtype", "tokenizer", "peft", "max_length", "add_bos_token"}
 """Model arguments under which the whole model is on one device, as its config.json says."""
 
 
@@ -192,25 +192,22 @@ def _plan(
     announce: Callable[[str], object],
 ) -> None:
     """Announce the plan, and refuse what cannot fit; models that config.json does not describe have none."""
-    from ..models.checkpoint import skeleton
     from .forecast import forecast, machine
 
-    name, dtype = str(arguments["pretrained"]), str(arguments.get("dtype") or "auto")
-    if skeleton(name, dtype) is None:
-        return
     found = forecast(
-        name,
+        str(arguments["pretrained"]),
         tasks,
         *machine(device),
         attacks=attacks,
         suite=suite,
-        dtype=dtype,
+        dtype=str(arguments.get("dtype") or "auto"),
         data_dir=metadata.get("data_dir") or os.environ.get("RUB_DATA"),
         snapshot=str(metadata.get("snapshot") or os.environ.get("RUB_SNAPSHOT") or "cpu"),
         limit=limit,
     )
-    found.refuse()
-    announce(found.summary)
+    if found is not None:
+        found.refuse()
+        announce(found.summary)
 
 
 def _refuse_unknown(dtype: object, device: str | None) -> None:

@@ -174,7 +174,7 @@ def forecast(
     data_dir: str | None = None,
     snapshot: str = "cpu",
     limit: float | None = None,
-) -> Forecast:
+) -> Forecast | None:
     """Plan an evaluation.
 
     Args:
@@ -189,15 +189,16 @@ def forecast(
         snapshot: where the original weights are kept ("cpu", "disk", "reload").
         limit: documents per task, or their fraction below 1.
 
+    Returns:
+        The forecast, or None for an adapter or a quantised model, whose config.json does not describe its weights.
+
     Raises:
-        ModelError: the model's config.json cannot be read, or is that of an adapter or a quantised model.
+        ModelError: the model's config.json cannot be read.
         UnknownNameError: there is no such attack, suite or dtype.
     """
     bones = skeleton(model, dtype)
     if bones is None:
-        raise ModelError(
-            f"{model} is an adapter, quantised or not a causal language model: plan with its base checkpoint"
-        )
+        return None
     s, window = sizes(bones), context_length(bones)
     chosen = selected(tasks, attacks, suite, data_dir, snapshot)
     kept = s.stored if snapshot == "cpu" and any(not entry.plan.spec.is_none for entry in chosen) else 0

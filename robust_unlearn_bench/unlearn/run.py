@@ -20,7 +20,7 @@ from ..suites.general import general_corpus
 from ..training.batching import Batches
 from ..training.encoding import Encoded, encode
 from ..training.finetune import context_length, recomputing
-from ..training.footprint import Run, sizes
+from ..training.footprint import sizes
 from ..training.loop import Step, StepClosures, Term, train
 from ..training.lora import adapter
 from ..training.model_view import Count, ModelView, without_dropout
@@ -29,7 +29,7 @@ from ..training.precision import Weights, cast, computing, trainable
 from ..training.ranks import ALONE, Ranks, spread, whole
 from .corpora import with_refusals
 from .frozen_reference import frozen, score
-from .preflight import refuse_bad_stops, refuse_unsharded
+from .preflight import refuse_bad_stops, refuse_unsharded, run_of
 from .recipe import Recipe
 from .select import Candidate, best, completion_probability
 from .state import RunFolder
@@ -136,7 +136,7 @@ class UnlearningRun:
                 for model in (self.model, *([reference.model] if reference else [])):
                     spread(model, self.ranks)
             parameters = trainable(self.model)
-            self._place(reference is not None)
+            self._place()
             weights = stack.enter_context(weights_for(self.placement, self.model, parameters, recipe.precision))
             stack.enter_context(without_dropout(self.model))
             if self.placement.recompute:
@@ -144,22 +144,13 @@ class UnlearningRun:
             return self._train(weights, reference)
         raise AssertionError("an exit stack does not swallow exceptions")
 
-    def _place(self, reference: bool) -> None:
+    def _place(self) -> None:
         """Choose the placement, unless it is given; sharded weights stay where they are."""
         if self._chosen:
             return
-        recipe, sides = self.recipe, (self.forget_sequences, self.retain_sequences, self.companions or [])
-        run = Run(
-            recipe.precision,
-            recipe.optimizer.facts,
-            recipe.batch_size,
-            max((len(sequence.ids) for side in sides for sequence in side), default=1),
-            losses=2,
-            reference=reference,
-            recompute=recipe.gradient_checkpointing,
-            micro_batch=recipe.micro_batch,
-        )
-        self.placement = fit("this recipe", sizes(self.model), run, free_memory(self.model))
+        sides = (self.forget_sequences, self.retain_sequences, self.companions or [])
+        width = max(len(sequence.ids) for side in sides for sequence in side)
+        self.placement = fit("this recipe", sizes(self.model), run_of(self.recipe, width), free_memory(self.model))
 
     def _train(self, weights: Weights, reference: ModelView | None) -> Outcome:
         recipe, parameters = self.recipe, weights.masters

@@ -123,3 +123,18 @@ def test_memory_that_cannot_suffice_is_refused_in_one_sentence(
     recipe = Recipe(objective={"name": "npo"}, optimizer={"name": "adam"}, steps=1)
     with pytest.raises(ModelError, match=r"this recipe needs .* on the device .* 93% of 1e-05 GB .* can be used"):
         outcome(recipe, tiny_llama(), tiny_tokenizer, None)
+
+
+def test_the_plan_is_announced_before_the_model_is_loaded(
+    target: Path, files: dict[str, Path], recipe_file: Callable[..., Path], tmp_path: Path, monkeypatch: Any
+) -> None:
+    said: list[str] = []
+    texts: dict[str, Any] = {"forget": files["forget"], "retain": files["retain"], "announce": said.append}
+    unlearn(recipe_file(steps=2), target, tmp_path / "out", **texts)
+    assert len(said) == 1
+    assert said[0].startswith("plan: 0M parameters, all on the device: 0.00")
+    assert said[0].endswith("for 2 steps")
+    (target / "model.safetensors").unlink()
+    monkeypatch.setenv("RUB_DEVICE_MEMORY", "10KB")
+    with pytest.raises(ModelError, match="this recipe needs"):
+        unlearn(recipe_file(steps=2), target, tmp_path / "other", **texts)
