@@ -193,10 +193,10 @@ def _generate(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tupl
         settings.setdefault((new, tuple(ask.options.get("until", ()))), []).append(prompt)
     for (new, until), prompts in settings.items():
         step = _generate_batch(lm, new, until)
-        room = Room(lm, max(len(prompt.ids) for prompt in prompts) + new, new=True)
+        space = Room(lm, max(len(prompt.ids) for prompt in prompts) + new, new=True)
         for rows in _by_beginning(prompts):
-            for batch in in_batches(rows, [len(row.ids) + new for row in rows], room):
-                yield from halved_when_full(step, batch, max(len(row.ids) for row in batch) + new, room)
+            for batch in in_batches(rows, [len(row.ids) + new for row in rows], space):
+                yield from halved_when_full(step, batch, max(len(row.ids) for row in batch) + new, space)
                 progress(len(batch))
 
 

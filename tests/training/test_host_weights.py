@@ -194,3 +194,19 @@ def test_kahan_still_refuses_decay(tiny_llama: Callable[..., Model]) -> None:
         pytest.raises(ConfigError, match="weight_decay 0"),
     ):
         weights.around((torch.optim.AdamW(weights.masters.values(), weight_decay=0.1),))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("placement", [HOST, Placement("host", recompute=True, micro_batch=1)])
+def test_on_cuda_it_changes_only_the_rounding_of_updates(
+    tiny_llama: Callable[..., Model], tiny_tokenizer: Any, placement: Placement
+) -> None:
+    """Passes are the same bit for bit; AdamW's kernel for the CPU may round differently from that for CUDA."""
+    ours, theirs = tiny_llama().cuda(), tiny_llama().cuda()
+    seen = trained(ours, tiny_tokenizer, CONFIG, placement)
+    expected = trained(theirs, tiny_tokenizer, CONFIG, replace(placement, masters="device"))
+    assert seen[0] == expected[0]
+    assert seen == pytest.approx(expected, rel=1e-2)
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-2, atol=1e-3)
