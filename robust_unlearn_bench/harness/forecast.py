@@ -131,7 +131,7 @@ class Forecast:
         """
         reasons = [line.refusal for line in self.lines if line.refusal]
         if reasons:
-            more = f" ({len(reasons) - 1} more of the selected attacks do not fit either)" if len(reasons) > 1 else ""
+            more = f" ({len(reasons) - 1} more parts of this plan do not fit either)" if len(reasons) > 1 else ""
             raise ModelError(reasons[0] + more)
 
 
@@ -293,7 +293,7 @@ def _evaluation(
     widest = 1
     counted: dict[tuple[str, str], tuple[Work, int] | None] = {}
     for entry in chosen:
-        for name, leaf in entry.leaves:
+        for name, leaf in entry.leaves.values():
             if (name, leaf.name) not in counted:
                 counted[name, leaf.name] = _documents(name, leaf, s, window, data_dir, limit)
             found = counted[name, leaf.name]

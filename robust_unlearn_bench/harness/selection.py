@@ -25,13 +25,13 @@ class Selected:
 
     Attributes:
         plan: the attack on one suite's data.
-        leaves: leaves of suites.
-        others: names of tasks that are not ours.
+        leaves: suite and leaf by the name of the task.
+        others: names of tasks that are not ours, as keys.
     """
 
     plan: Plan
-    leaves: list[tuple[str, Leaf]] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
+    leaves: dict[str, tuple[str, Leaf]] = field(default_factory=dict)
+    others: dict[str, None] = field(default_factory=dict)
 
 
 def selected(
@@ -61,9 +61,9 @@ def selected(
                 plan = plan_attack(own, task.get("suite", suite), data_dir, snapshot)
                 entry = found.setdefault(plan.key, Selected(plan))
                 if "leaf" in task:
-                    entry.leaves.append((task["suite"], SUITES[task["suite"]].leaf(task["leaf"])))
+                    entry.leaves[task["task"]] = task["suite"], SUITES[task["suite"]].leaf(task["leaf"])
                 else:
-                    entry.others.append(str(task["task"]))
+                    entry.others[str(task["task"])] = None
     return sorted(found.values(), key=lambda entry: not entry.plan.spec.is_none)
 
 

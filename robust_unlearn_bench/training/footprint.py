@@ -248,7 +248,8 @@ def training(s: Sizes, run: Run, *, on_host: bool, recompute: bool, micro_batch:
 
     With k bytes per master and gradient (4, or 2 in bf16_pure), everything on the device takes per trained parameter
     k + states + k for the gradient, or during a forward pass 2 for the bf16 images that autocast keeps. Masters in CPU
-    memory leave an image on the device (2 under autocast, k for what is not narrow) and one gradient at a time.
+    memory leave an image on the device (2 under autocast, k for what is not narrow) and one gradient at a time. Autocast
+    also keeps bf16 images of fp32 weights that are not narrow (a head tied to the embedding) or not trained.
 
     Args:
         s: sizes of the model.
@@ -266,11 +267,12 @@ def training(s: Sizes, run: Run, *, on_host: bool, recompute: bool, micro_batch:
     base = frozen + (s.stored if run.reference else 0)
     passes = activations(s, rows * run.width, run.precision, recompute=recompute, backward=gradient)
     drawn = 0 if gradient else 4 * s.largest
+    wide = 2 * max(0, s.products - s.narrow) if autocast and (s.itemsize == 4 or not s.frozen) else 0
     if on_host:
         image = 2 * s.narrow + k * (s.trained - s.narrow) if autocast else k * s.trained
         one = k * s.largest if gradient else drawn
-        return Demand(int(base + image + max(passes, one)), int(s.trained * (k + run.states) + gradients))
-    images = 2 * (s.block if recompute else s.narrow) if autocast else 0
+        return Demand(int(base + image + max(wide + passes, one)), int(s.trained * (k + run.states) + gradients))
+    images = 2 * s.narrow + wide if autocast else 0
     earlier = gradients if run.losses > 1 or rows < run.batch else 0
     return Demand(int(base + s.trained * (k + run.states) + max(images + passes + earlier, gradients) + drawn))
 

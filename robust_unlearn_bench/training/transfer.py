@@ -11,8 +11,8 @@ from torch import Tensor
 
 __all__ = ["CudaTransfers", "Transfers", "transfers_for"]
 
-WAITING = 8
-"""Most gradients on their way at a time: about one decoder block, in device memory until they have arrived."""
+WAITING = 3
+"""Most gradients on their way at a time, which are in device memory until they have arrived: within the plan's margin."""
 
 
 class Transfers(Protocol):

@@ -66,7 +66,7 @@ def test_free_memory_counts_not_the_size_of_the_card(seven_billion: str) -> None
     """Of 24 GB, 14 are free: another process has the rest."""
     found = forecast(seven_billion, ["muse_books_robust"], Free(int(14e9), int(160e9), "cuda:0"), RATES)
     assert found is not None
-    with pytest.raises(ModelError, match=r"^.* needs .* \(4 more of the selected attacks do not fit either\)$"):
+    with pytest.raises(ModelError, match=r"^.* needs .* \(5 more parts of this plan do not fit either\)$"):
         found.refuse()
     refused = {line.name for line in found.lines if line.refusal}
     assert {"relearn100", "gptq4"} <= refused
