@@ -154,16 +154,26 @@ def free_memory(model: nn.Module | None = None, device: torch.device | str | Non
     return Free(min(free, most or free), _free_host(), " and ".join(map(str, cards)))
 
 
+CONTAINER = Path("/sys/fs/cgroup")
+"""Where a Linux container finds its limits."""
+
+
 def _free_host() -> int:
-    """Return the bytes that this process may still allocate, within the limit of a container."""
+    """Return the bytes that this process may still allocate, within the limit of a container.
+
+    Cached files that the system would drop for an allocation count as free.
+    """
     import psutil  # type: ignore[import-untyped]  # it has no stubs of its own
 
     free = int(psutil.virtual_memory().available)
     try:
-        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
+        limit, used, told = ((CONTAINER / f"memory.{name}").read_text() for name in ("max", "current", "stat"))
     except OSError:
         return free
-    return min(free, int(limit) - int(used)) if limit.isdecimal() else free
+    cached = re.search(r"^inactive_file (\d+)$", told, re.MULTILINE)
+    if not limit.strip().isdecimal():
+        return free
+    return max(0, min(free, int(limit) - int(used) + int(cached[1] if cached else 0)))
 
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}

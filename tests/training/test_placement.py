@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from robust_unlearn_bench.errors import ConfigError, ModelError
 from robust_unlearn_bench.optimizers import OPTIMIZERS
 from robust_unlearn_bench.suites.corpus import Example
+from robust_unlearn_bench.training import placement
 from robust_unlearn_bench.training.encoding import encode
 from robust_unlearn_bench.training.finetune import FinetuneConfig, Finetuning
 from robust_unlearn_bench.training.footprint import Run, Sizes, sizes, training
@@ -32,7 +34,7 @@ def enough_for(s: Sizes, run: Run, placement: Placement) -> Free:
 
 
 @pytest.mark.parametrize(
-    "placement",
+    "expected",
     [
         Placement(),
         Placement(recompute=True),
@@ -40,12 +42,12 @@ def enough_for(s: Sizes, run: Run, placement: Placement) -> Free:
         Placement(recompute=True, micro_batch=1),
     ],
 )
-def test_the_fastest_that_fits_is_chosen(small: Sizes, placement: Placement) -> None:
-    chosen = fit("this", small, RUN, enough_for(small, RUN, placement))
+def test_the_fastest_that_fits_is_chosen(small: Sizes, expected: Placement) -> None:
+    chosen = fit("this", small, RUN, enough_for(small, RUN, expected))
     assert (chosen.masters, chosen.recompute, chosen.micro_batch) == (
         "device",
-        placement.recompute,
-        placement.micro_batch,
+        expected.recompute,
+        expected.micro_batch,
     )
 
 
@@ -96,6 +98,17 @@ def test_free_memory_counts_what_others_use(tiny_llama: Any, monkeypatch: pytest
     monkeypatch.delenv("RUB_DEVICE_MEMORY")
     assert free_memory(model).device is None
     assert free_memory(model).host > own
+
+
+def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 3 MB allowed and 2.5 used, .4 are files that the system would drop."""
+    monkeypatch.setattr(placement, "CONTAINER", tmp_path)
+    whole = free_memory(device="cpu").host
+    for name, content in {"max": "3000000\n", "current": "2500000\n", "stat": "anon 1\ninactive_file 400000\n"}.items():
+        (tmp_path / f"memory.{name}").write_text(content)
+    assert free_memory(device="cpu").host == 900_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory(device="cpu").host == pytest.approx(whole, rel=0.2)
 
 
 @pytest.mark.parametrize(
