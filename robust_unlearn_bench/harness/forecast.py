@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..attacks.attack import Attack
@@ -98,11 +98,11 @@ class Forecast:
         """The plan in one line."""
         fitting = [line.needs for line in self.lines if line.needs]
         host = max((need.host for need in fitting), default=0) + self.snapshot
-        here = f"{gigabytes(self.free.device)} of {self.free.where}" if self.free.device else "one memory"
+        here = f"{gigabytes(self.free.device)} of {self.free.where}" if self.free.device else "which the device shares"
         partly = " for the part that can be estimated" if any(line.work is None for line in self.lines) else ""
         return (
             f"plan: {self.s.parameters / 1e6:,.0f}M parameters, at most {gigabytes(max(n.device for n in fitting))} on the "
-            f"device and {gigabytes(host)} in CPU memory ({here}; {gigabytes(self.free.host)} of CPU memory), "
+            f"device and {gigabytes(host)} in CPU memory ({here}; {gigabytes(self.free.host)} of CPU memory can be used), "
             f"about {duration(self.seconds)}{partly}"
         )
 
@@ -208,6 +208,8 @@ def forecast(
     for entry in chosen:
         for step in entry.plan.spec.steps if not entry.plan.spec.is_none else ():
             line = _attack(step, entry.plan.name, s, window, beside)
+            if line.refusal and kept and not _attack(step, entry.plan.name, s, window, free).refusal:
+                line = replace(line, refusal=f"{line.refusal}; with --snapshot disk (RUB_SNAPSHOT=disk) it fits")
             key = (step.trajectory, entry.plan.key[2:]) if step.trajectory is not None else None
             if key in trajectories:  # stations of one run: the longest is the run
                 at = trajectories[key]
