@@ -54,7 +54,6 @@ class Line:
         how: placement in words.
         needs: bytes; None if it cannot be carried out.
         work: passes and operations; None if they depend on data that are not here.
-        times: how often it is done.
         refusal: why it cannot be carried out, as a sentence, or "".
     """
 
@@ -62,7 +61,6 @@ class Line:
     how: str
     needs: Demand | None
     work: Work | None
-    times: int = 1
     refusal: str = ""
 
 
@@ -91,7 +89,7 @@ class Forecast:
     @property
     def seconds(self) -> float:
         """Estimated seconds of everything whose work is known."""
-        return sum(line.times * seconds(line.work, self.rates) for line in self.lines if line.work)
+        return sum(seconds(line.work, self.rates) for line in self.lines if line.work)
 
     @property
     def summary(self) -> str:
@@ -111,7 +109,7 @@ class Forecast:
         """The plan as a table."""
         return [
             {
-                "work": line.name + (f" ({line.times} times)" if line.times > 1 else ""),
+                "work": line.name,
                 "placement": line.how,
                 "device": gigabytes(line.needs.device) if line.needs else "–",
                 "CPU memory": gigabytes(line.needs.host) if line.needs else "–",
@@ -265,17 +263,17 @@ def _relearning(step: TrainingAttack, name: str, s: Sizes, window: int, free: Fr
     return Line(name, ", ".join(how), Demand(placed.device_bytes, placed.host_bytes), work)
 
 
-def _fixed(name: str, needs: Demand, work: Work | None, free: Free, times: int = 1) -> Line:
+def _fixed(name: str, needs: Demand, work: Work | None, free: Free) -> Line:
     """Return the forecast of something that has only one placement."""
     if free.holds(needs):
-        return Line(name, "all on the device", needs, work, times)
+        return Line(name, "all on the device", needs, work)
     have = gigabytes(free.host if free.device is None else free.device)
     refusal = (
         f"{name} needs {gigabytes(needs.device)} on the device and {gigabytes(needs.host)} in CPU memory, more than "
         f"{have} on {free.where} allow: end other programs that hold memory, load the weights in bf16 (dtype=bfloat16), "
         "or take a larger device"
     )
-    return Line(name, "does not fit", None, None, times, refusal)
+    return Line(name, "does not fit", None, None, refusal)
 
 
 # --- evaluation ----------------------------------------------------------------------------------------------------
