@@ -122,9 +122,9 @@ def skeleton(path: str | Path, dtype: str = "auto", revision: str = "main") -> A
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    if is_adapter(path):
-        return None
     with reading(path), _no_bars():
+        if is_adapter(path):
+            return None
         config = AutoConfig.from_pretrained(path, revision=revision)
         if stored_otherwise(config):
             return None
