@@ -2,6 +2,7 @@
 # make test   unit tests, then the slow ones
 # make lint   ruff, mypy --strict
 # make bench  speed and memory, as ratios
+# make gpu    what needs a CUDA device: tests, then memory and time of 7B shapes against the plan
 # make generated   the files that are written from the code: task YAML, cards, docs, schema
 
 PYTHON ?= python3
@@ -17,7 +18,7 @@ YAML   := $(shell find tasks baselines -name '*.yaml' 2>/dev/null)
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test unit slow lint generated bench clean
+.PHONY: demo test unit slow lint generated bench gpu clean
 
 demo: $(STAMP)
 	$(BIN)/rub demo
@@ -43,6 +44,11 @@ BENCHES := startup harness_batching harness_session unlearn_loop unlearn_steps u
 
 bench: $(DEV)
 	for name in $(BENCHES); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+# Without a CUDA device the tests are skipped and the benchmark says so.
+gpu: $(DEV)
+	$(BIN)/pytest -m gpu -n 0 -rs
+	$(BIN)/python benchmarks/gpu_placement.py
 
 # The editable install copies the task YAML into lm-eval, so it is repeated when they change.
 $(STAMP): pyproject.toml constraints.txt $(YAML)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["fixtures.architectures", "fixtures.environments", "fixtures.unlearning"]
+pytest_plugins = ["fixtures.architectures", "fixtures.environments", "fixtures.live_memory", "fixtures.unlearning"]
 
 ROOT = Path(__file__).resolve().parent.parent
 

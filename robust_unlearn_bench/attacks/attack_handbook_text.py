@@ -107,8 +107,9 @@ On running text every token is scored, in windows that start with BOS; on questi
 that put nothing before a text (Qwen, Pythia, OLMo) get no BOS, as in evaluation: the first token of a window is then
 given, not scored.
 
-AdamW without weight decay, gradients clipped to norm 1, dropout off; steps, examples and tokens are recorded. Beyond the
-model, and activations, a full fine-tuning holds
+AdamW without weight decay, gradients clipped to norm 1, dropout off; steps, examples and tokens are recorded. Where
+weights, gradients and states are does not belong to an attack: see "Where training keeps its weights" below. Beyond the
+model, and activations, a full fine-tuning with everything on the device holds
 
 | | bytes per parameter |
 |---|---|
@@ -138,8 +139,9 @@ NUMBERS = """\
 | `prune50` (Wanda) | 2 F: 7.1e15 operations; 0.5 GB (scores and order of the largest layer) + 0.3 GB of activations |
 | `relearn100`, batch 4 × 2048: tokens | 0.8e6 |
 | … passes, 100·(F + B) | 3.3e16 operations |
-| … weights, gradients, states: Adam | 16 bytes per parameter: 108 GB, does not fit 80 GB |
-| … `adam8bit` | 10.2: 69 GB, fits with gradient checkpointing |
+| … weights, gradients, states: Adam | 16 bytes per parameter: 108 GB |
+| … with masters in CPU memory | 108 GB there; on the device 13.2 GB of bf16 images, 0.5 GB of fp32 embedding and 7.5 GB for a batch with recomputed activations: 21.2 GB |
+| … `adam8bit` | 10.2: 69 GB |
 | … `adam8bit`, `bf16_kahan` | 8.2: 55 GB |
 | `relearn_ep5`, 40 samples: passes | 50·(F + B): 1.7e16 operations |
 | `lora_relearn100`: beyond the model | 4.0e7 adapter parameters · 16 = 0.6 GB, and activations; 100·(F + ⅔ B) = 2.6e16 operations |
@@ -157,6 +159,35 @@ NUMBERS = """\
 """Worked and measured costs."""
 
 AFTER = """\
+## What a run needs, before it starts
+
+    rub plan muse_books_robust --model MODEL --device-memory 24GB --host-memory 128GB
+
+prints memory, passes, operations and an estimated time for every attack and for the evaluation; of the model only
+config.json is read, and all formulas are in `training/footprint.py`. Its summary is the first line of `rub eval` and `rub
+unlearn`, which refuse at once what fits nowhere. What counts is the memory that is free, not the size of the card: other
+processes on a shared GPU leave less.
+
+## Where training keeps its weights
+
+Relearning and unlearning choose, from the memory that is free, the fastest placement that fits:
+
+1. everything on the device; 2. activations recomputed in the backward pass; 3. the batch in smaller and smaller parts;
+4. to 6. the same with weights, gradients and optimizer states in CPU memory.
+
+In the last three the device holds an image of each weight: bf16 for the matrices of linear layers, which is what autocast
+computes with anyway, fp32 for norms, biases and embeddings. Gradients leave one by one as soon as they are complete, are
+clipped together and applied in CPU memory, and updated weights return with the next pass. On one type of device this
+changes no bit of the result (`tests/training/test_host_weights.py`, `tests/unlearn/test_placed_unlearning.py`); smaller
+parts change the order of sums, that is, the rounding. A placement therefore has no part in an attack's digest; the results
+name it under `placement` in the diagnostics, with the bytes that were planned.
+
+`RUB_DEVICE_MEMORY=20GB` makes a run plan with less than is free. `gradient_checkpointing=true` and `micro_batch=n` remain
+parameters of an attack, which hold in any case; they are not needed to save memory.
+
+Batches of scoring and generation take as many padded tokens as the free memory of a GPU holds (8,192 on a CPU;
+`RUB_BATCH_TOKENS` sets another number), and are halved for the rest of the attack if memory runs out nevertheless.
+
 ## Where the weights are kept meanwhile
 
 After every attack the session copies the original weights back, bit for bit. By default the originals are a copy in CPU

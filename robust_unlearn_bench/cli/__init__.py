@@ -45,10 +45,11 @@ def _mount() -> None:
     from . import eval_commands as evaluating
     from . import inspect_commands as inspecting
     from . import leaderboard_commands as leaderboard
+    from . import plan_commands as planning
     from . import score_commands as scoring
     from . import train_commands as training
 
-    for module in (evaluating, training, scoring, inspecting):
+    for module in (planning, evaluating, training, scoring, inspecting):
         module.mount(app)
     leaderboard.mount(app)
 

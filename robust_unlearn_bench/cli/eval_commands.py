@@ -12,8 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ConfigError
+from .progress import first_process
 
-__all__ = ["mount"]
+__all__ = ["mount", "specs"]
 
 
 class Keep(str, Enum):
@@ -79,13 +80,14 @@ def evaluate(
             "hf",
             {"pretrained": source, "dtype": dtype},
             names,
-            attacks=_specs(attacks or ""),
+            attacks=specs(attacks or ""),
             suite=suite,
             out=folder,
             batch_size=int(batch_size) if batch_size.isdigit() else batch_size,
             device=device,
             limit=limit,
             apply_chat_template=chat,
+            announce=lambda line: typer.echo(line, err=True) if first_process() else None,
             metadata={
                 **({"data_dir": str(data_dir)} if data_dir else {}),
                 **({"metrics": metrics.replace(",", " ").split()} if metrics else {}),
@@ -109,7 +111,7 @@ def evaluate(
         typer.echo(f"results and per-document scores are in {out}")
 
 
-def _specs(text: str) -> list[str]:
+def specs(text: str) -> list[str]:
     """Split `none gptq4; relearn50(lr=2e-5, seed=1)` into three specs."""
     return [spec for spec in re.split(r"[;\s]+(?![^(]*\))", text.strip()) if spec]
 

@@ -64,6 +64,7 @@ def unlearn(
             reuse=reuse,
             device=device,
             progress=progress,
+            announce=lambda line: typer.echo(line, err=True) if first_process() else None,
         )
     leave()
     if first_process():

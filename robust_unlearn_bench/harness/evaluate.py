@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,7 @@ def evaluate(
     limit: float | None = None,
     apply_chat_template: bool = False,
     metadata: Mapping[str, Any] | None = None,
+    announce: Callable[[str], object] = lambda line: None,
 ) -> dict[str, Any]:
     """Run lm-eval and write its results and samples as its own command line would.
 
@@ -122,13 +124,14 @@ def evaluate(
         limit: as in lm-eval; results with a limit cannot become a record.
         apply_chat_template: as in lm-eval.
         metadata: as lm-eval's `--metadata`.
+        announce: called with the plan in one line before anything is loaded.
 
     Returns:
         lm-eval's results dict, without samples.
 
     Raises:
         ConfigError: no such dtype or device, `out` takes no files, or lm-eval returned nothing (not the main process).
-        ModelError: there is no such checkpoint, or it is damaged or incomplete.
+        ModelError: there is no such checkpoint, it is damaged or incomplete, or an attack fits into no memory.
     """
     import torch
     from lm_eval.evaluator import simple_evaluate
@@ -142,6 +145,8 @@ def evaluate(
     if out:
         _refuse_unwritable(out)
     refuse_unreadable(arguments)
+    if model == "hf" and arguments.keys() <= _PLAIN:
+        _plan(arguments, tasks, attacks, suite, device, limit, metadata or {}, announce)
     tracker = EvaluationTracker(output_path=str(out)) if out else None
     with tempfile.TemporaryDirectory() as scratch:
         names = write_groups(Path(scratch), tasks, attacks, suite) if attacks else list(tasks)
@@ -170,6 +175,39 @@ def evaluate(
         for task in samples or {}:
             tracker.save_results_samples(task_name=task, samples=samples[task])
     return results
+
+
+_PLAIN = {"pretrained", "dtype", "tokenizer", "peft", "max_length", "add_bos_token"}
+"""Model arguments under which the whole model is on one device, as its config.json says."""
+
+
+def _plan(
+    arguments: Mapping[str, Any],
+    tasks: Sequence[str],
+    attacks: Sequence[str],
+    suite: str | None,
+    device: str | None,
+    limit: float | None,
+    metadata: Mapping[str, Any],
+    announce: Callable[[str], object],
+) -> None:
+    """Announce the plan, and refuse what cannot fit; models that config.json does not describe have none."""
+    from .forecast import forecast, machine
+
+    found = forecast(
+        str(arguments["pretrained"]),
+        tasks,
+        *machine(device),
+        attacks=attacks,
+        suite=suite,
+        dtype=str(arguments.get("dtype") or "auto"),
+        data_dir=metadata.get("data_dir") or os.environ.get("RUB_DATA"),
+        snapshot=str(metadata.get("snapshot") or os.environ.get("RUB_SNAPSHOT") or "cpu"),
+        limit=limit,
+    )
+    if found is not None:
+        found.refuse()
+        announce(found.summary)
 
 
 def _refuse_unknown(dtype: object, device: str | None) -> None:

@@ -58,8 +58,8 @@ class Plan:
         """Advice on the two cheapest ways to reduce the attack's memory."""
         if self.spec.trains:
             return (
-                "train one sequence at a time, with activations recomputed "
-                "(parameters micro_batch=1,gradient_checkpointing=true), or with 8-bit states (optimizer=adam8bit)"
+                "end other programs that hold memory, or make it plan with less than is free (RUB_DEVICE_MEMORY=20GB), "
+                "which moves weights and states to CPU memory and changes no digest"
             )
         return "load the weights in bf16 (dtype=bfloat16), or keep the snapshot on disk (RUB_SNAPSHOT=disk)"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MissingExtraError, ModelError
-from ..models.checkpoint import reading, require_complete
+from ..models.checkpoint import reading, require_complete, stored_otherwise
 
 __all__ = ["refuse_incomplete", "refuse_unreadable", "with_adapter"]
 
@@ -58,7 +58,7 @@ def refuse_unreadable(arguments: Mapping[str, Any]) -> None:
         config = AutoConfig.from_pretrained(name, revision=revision)
     with reading(name, "tokenizer of model"):
         AutoTokenizer.from_pretrained(arguments.get("tokenizer") or name, revision=revision)
-    if not _of_another_kind(config):
+    if not stored_otherwise(config):
         require_complete(name, revision)
 
 
@@ -74,12 +74,5 @@ def refuse_incomplete(lm: Any) -> None:
     source = getattr(lm, "pretrained", None)
     if not isinstance(source, str) or not any(Path(source).glob("*.safetensors")):
         return
-    if not _of_another_kind(lm.model.config):
+    if not stored_otherwise(lm.model.config):
         require_complete(source)
-
-
-def _of_another_kind(config: Any) -> bool:
-    """Whether tensors are stored as something else than a causal language model's own: packed, or for foreign code."""
-    return bool(
-        config.is_encoder_decoder or getattr(config, "quantization_config", None) or getattr(config, "auto_map", None)
-    )

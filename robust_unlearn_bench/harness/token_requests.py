@@ -21,20 +21,18 @@ cut: the prompt on the left, a text without prompt on the right.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 
 from ..errors import ModelError
-from ..models.weights import out_of_memory
 from ..training.encoding import Tokens, tokenise
+from .batch_room import Room, halved_when_full, in_batches
 
 __all__ = ["KINDS", "answer"]
 
-T = TypeVar("T")
 Progress = Callable[[int], None]
 
 KINDS = ("generate", "token_scores", "token_cut")
@@ -105,9 +103,10 @@ def _score(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tuple[i
     for i, (ask, tokens) in enumerate(zip(asks, texts, strict=True)):
         ids, scored, cut = _fit(lm, ask, tokens)
         rows.setdefault(tuple(ids), []).append(_Scored(i, scored, cut, bool(ask.options.get("stats"))))
-    step = _score_batch(lm)
-    for batch in _batches(list(rows.items()), [len(ids) for ids in rows], lm):
-        results = _with_oom_halving(step, batch)
+    step, lengths = _score_batch(lm), [len(ids) for ids in rows]
+    room = Room(lm, max(lengths, default=0), new=False)
+    for batch in in_batches(list(rows.items()), lengths, room):
+        results = halved_when_full(step, batch, max(len(ids) for ids, _ in batch), room)
         yield from results
         progress(len(results))
 
@@ -194,9 +193,10 @@ def _generate(lm: Any, asks: Sequence[Ask], progress: Progress) -> Iterator[tupl
         settings.setdefault((new, tuple(ask.options.get("until", ()))), []).append(prompt)
     for (new, until), prompts in settings.items():
         step = _generate_batch(lm, new, until)
+        space = Room(lm, max(len(prompt.ids) for prompt in prompts) + new, new=True)
         for rows in _by_beginning(prompts):
-            for batch in _batches(rows, [len(row.ids) + new for row in rows], lm):
-                yield from _with_oom_halving(step, batch)
+            for batch in in_batches(rows, [len(row.ids) + new for row in rows], space):
+                yield from halved_when_full(step, batch, max(len(row.ids) for row in batch) + new, space)
                 progress(len(batch))
 
 
@@ -285,44 +285,3 @@ def _before(text: str, until: Iterable[str]) -> str:
     """Return the text before the first occurrence of any stop string."""
     ends = [found for mark in until if (found := text.find(mark)) >= 0]
     return text[: min(ends)] if ends else text
-
-
-# --- batches -------------------------------------------------------------------------------------------------------
-
-
-def _batches(rows: Sequence[T], lengths: Sequence[int], lm: Any) -> Iterator[list[T]]:
-    """Cut rows into batches, the longest first.
-
-    A `--batch_size` above 1 is the number of rows. 1 (lm-eval's default, indistinguishable from an explicit 1) and
-    "auto" mean as many rows as fit $RUB_BATCH_TOKENS padded tokens, 8,192 by default.
-    """
-    size = getattr(lm, "batch_size", 1)
-    most = size if isinstance(size, int) and size > 1 else 0
-    budget = int(os.environ.get("RUB_BATCH_TOKENS", "8192"))
-    batch: list[T] = []
-    widest = 0
-    for i in sorted(range(len(rows)), key=lambda i: -lengths[i]):
-        full = len(batch) >= most if most else widest * (len(batch) + 1) > budget
-        if batch and full:
-            yield batch
-            batch = []
-        widest = widest if batch else lengths[i]
-        batch.append(rows[i])
-    if batch:
-        yield batch
-
-
-def _with_oom_halving(
-    step: Callable[[Sequence[T]], list[tuple[int, dict[str, Any]]]], rows: Sequence[T]
-) -> list[tuple[int, dict[str, Any]]]:
-    """Run a batch, or its halves if memory runs out."""
-    try:
-        return step(rows)
-    except (RuntimeError, MemoryError) as error:
-        if len(rows) == 1 or not out_of_memory(error):
-            raise
-    # Outside `except`, the traceback is gone, and with it the references to the failed batch's tensors.
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    half = len(rows) // 2
-    return _with_oom_halving(step, rows[:half]) + _with_oom_halving(step, rows[half:])

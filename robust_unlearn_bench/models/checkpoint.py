@@ -19,6 +19,8 @@ __all__ = [
     "refuse_to_overwrite",
     "require_complete",
     "save",
+    "skeleton",
+    "stored_otherwise",
     "write_cards",
 ]
 
@@ -101,6 +103,43 @@ def require_complete(path: str | Path, revision: str = "main") -> None:
             _whole(path, revision=revision, device_map="meta")
     finally:
         logging.set_verbosity(shown)
+
+
+def skeleton(path: str | Path, dtype: str = "auto", revision: str = "main") -> Any:
+    """Build a model on the meta device, with the shapes and dtypes of a checkpoint but without values.
+
+    Args:
+        path: folder or hub name; only its config.json is read.
+        dtype: as for `load`.
+        revision: of a hub name.
+
+    Returns:
+        The model, or None if its tensors are not stored as a causal language model's own (see `stored_otherwise`).
+
+    Raises:
+        ModelError: there is no such config.json.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with reading(path), _no_bars():
+        if is_adapter(path):
+            return None
+        config = AutoConfig.from_pretrained(path, revision=revision)
+        if stored_otherwise(config):
+            return None
+        with torch.device("meta"):
+            model: Any = AutoModelForCausalLM.from_config(config)
+    own = getattr(config.get_text_config(), "dtype", None) or getattr(config, "torch_dtype", None) or torch.float32
+    kept = own if dtype == "auto" else dtype
+    return model.to(kept if isinstance(kept, torch.dtype) else getattr(torch, str(kept))).eval()
+
+
+def stored_otherwise(config: Any) -> bool:
+    """Whether tensors are stored as something else than a causal language model's own: packed, or for foreign code."""
+    return bool(
+        config.is_encoder_decoder or getattr(config, "quantization_config", None) or getattr(config, "auto_map", None)
+    )
 
 
 @contextmanager

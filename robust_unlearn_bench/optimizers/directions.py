@@ -32,7 +32,8 @@ class Direction:
     "rademacher" has entries ±1.
 
     The entries of each tensor come from a generator of its own, seeded by (seed, step, number, name); they are fp32 and
-    do not depend on the dtype of the weights.
+    do not depend on the dtype of the weights. They are drawn on the device that computes with a weight (attribute
+    `computed_on`, else the weight's own device), because generators differ between devices.
 
     Args:
         kind: kind of direction, as above.
@@ -56,7 +57,7 @@ class Direction:
             drawn = self._draw(name)
             square += _square(drawn)
             if store:
-                self._stored[name] = local_part(drawn, p)
+                self._stored[name] = local_part(drawn, p).to(p.device)
         if kind == "sphere":
             self.scale = math.sqrt(sum(p.numel() for p in parameters.values()) / square)
         for stored in self._stored.values():
@@ -66,16 +67,18 @@ class Direction:
         """Return the entries for one parameter, in fp32 and in the shape of its local part."""
         if name in self._stored:
             return self._stored[name]
-        drawn = local_part(self._draw(name), self.parameters[name])
+        p = self.parameters[name]
+        drawn = local_part(self._draw(name), p).to(p.device)
         return drawn.mul_(self.scale) if self.scale != 1.0 else drawn
 
     def _draw(self, name: str) -> Tensor:
         p = self.parameters[name]
-        generator = torch.Generator(p.device).manual_seed(seed_of("direction", *self.identity, name))
+        device = getattr(p, "computed_on", p.device)
+        generator = torch.Generator(device).manual_seed(seed_of("direction", *self.identity, name))
         if self.kind == "rademacher":
-            drawn = torch.empty(p.shape, device=p.device).bernoulli_(0.5, generator=generator)
+            drawn = torch.empty(p.shape, device=device).bernoulli_(0.5, generator=generator)
             return drawn.mul_(2).sub_(1)
-        return torch.randn(p.shape, device=p.device, generator=generator)
+        return torch.randn(p.shape, device=device, generator=generator)
 
 
 def _square(values: Tensor) -> float:

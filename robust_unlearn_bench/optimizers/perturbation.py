@@ -45,7 +45,7 @@ def moved_(p: Tensor, start: Tensor, direction: Tensor, distance: float) -> None
     """
     w, start, direction = local(p), local(start), local(direction)
     if w.dtype == torch.float32:
-        torch.add(start, direction, alpha=distance, out=w.data)
+        torch.add(start, direction, alpha=distance, out=w)  # not w.data, whose changes do not count as w's
     else:
         w.copy_(torch.add(start.float(), direction, alpha=distance))
 

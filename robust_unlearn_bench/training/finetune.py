@@ -18,9 +18,11 @@ from ..optimizers import configure
 from ..suites.corpus import Example
 from .batching import POOL, Batches
 from .encoding import Encoded, encode
+from .footprint import Run, sizes
 from .loop import Step, StepClosures, Term, train
 from .model_view import ModelView, without_dropout
-from .precision import Weights, trainable
+from .placement import Placement, fit, free_memory, weights_for
+from .precision import trainable
 from .precision_names import Precision
 from .schedule import Schedule
 
@@ -43,8 +45,8 @@ class FinetuneConfig:
         precision: precision of weights and arithmetic.
         window: longest sequence in tokens, limited by the model's context length.
         seed: seed of the data order and of the optimizer's random draws.
-        micro_batch: largest number of sequences in one pass, to save memory; does not change the step.
-        gradient_checkpointing: recompute activations instead of storing them.
+        micro_batch: largest number of sequences in one pass in any case; does not change the step.
+        gradient_checkpointing: recompute activations in any case; otherwise only where memory is short.
         pool: number of batches in a length-sorted pool; 1 for purely random batches. Use 1 if texts repeat in the data
             set: copies of a text have the same length and would end up in one batch.
     """
@@ -111,14 +113,27 @@ class Finetuning:
         ModelError: the model cannot be trained (quantised, NaN weights).
         DataError: there is nothing to train on.
         ConfigError: the optimizer has no single learning rate.
+
+    Attributes:
+        weights: context of the weights in the precision of the run.
+        placement: where weights, gradients and states are; chosen from the free memory unless it is given.
     """
 
-    def __init__(self, model: nn.Module, sequences: Sequence[Encoded], config: FinetuneConfig) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        sequences: Sequence[Encoded],
+        config: FinetuneConfig,
+        placement: Placement | None = None,
+        what: str = "training",
+    ) -> None:
         self.model = model
         self.config = config
         self.sequences = sequences
+        self.optimizer = configure(config.optimizer, {"lr": config.lr})
         self.parameters = trainable(model)
-        self.weights = Weights(model, self.parameters, config.precision)
+        self.placement = placement or self._fit(what)
+        self.weights = weights_for(self.placement, model, self.parameters, config.precision)
         self.batches = Batches(self.sequences, config.batch_size, config.seed, self.weights.device, pool=config.pool)
         self.steps = config.steps or math.ceil(cast(float, config.epochs) * self.batches.per_epoch)
         self._taken: list[Step] = []
@@ -129,7 +144,7 @@ class Finetuning:
         with ExitStack() as stack:
             stack.enter_context(self.weights)
             stack.enter_context(without_dropout(self.model))
-            if self.config.gradient_checkpointing:
+            if self.placement.recompute:
                 stack.enter_context(recomputing(self.model))
             self._open = stack.pop_all()
         return self
@@ -140,21 +155,37 @@ class Finetuning:
     def __iter__(self) -> Iterator[Step]:
         """Train, one step at a time."""
         config = self.config
-        optimizer = configure(config.optimizer, {"lr": config.lr})
-        rule = optimizer.build(self.parameters, clip=config.clip, seed=config.seed)
+        rule = self.optimizer.build(self.weights.masters, clip=config.clip, seed=config.seed)
         self.weights.around(rule.updates)
         view = ModelView(self.model, self.weights.compute)
 
         def cross_entropy(part: BatchLike) -> Tensor:
             return -mean_scored(token_logprobs(view.logits(part), part.labels), part.labels)
 
-        closures = StepClosures(view, Term((Mean(cross_entropy),), self.batches), micro_batch=config.micro_batch)
+        closures = StepClosures(
+            view, Term((Mean(cross_entropy),), self.batches), micro_batch=self.placement.micro_batch
+        )
         begun = time.perf_counter()
         for step in train(rule, closures, steps=self.steps, schedule=config.schedule, warmup=config.warmup):
             self._taken.append(step)
             self._seconds += time.perf_counter() - begun
             yield step
             begun = time.perf_counter()
+
+    def _fit(self, what: str) -> Placement:
+        """Choose the placement from the free memory and the longest sequence."""
+        config = self.config
+        width = max((len(s.ids) for s in self.sequences), default=1)
+        batch = min(config.batch_size, max(1, len(self.sequences)))
+        run = Run(
+            config.precision,
+            self.optimizer.facts,
+            batch,
+            width,
+            recompute=config.gradient_checkpointing,
+            micro_batch=config.micro_batch,
+        )
+        return fit(what, sizes(self.model), run, free_memory(self.model))
 
     def report(self) -> FinetuneReport:
         """Summarise the run so far."""

@@ -24,9 +24,12 @@ from ..models.shards import local
 from ..optimizers.rule import Parameters
 from .precision_names import Precision, refuse_unknown_precision
 
-__all__ = ["Weights", "cast", "computing", "fold", "trainable"]
+__all__ = ["Weights", "cast", "computing", "fold", "kept_in", "trainable"]
 
-_KEPT_IN = {"fp32": torch.float32, "bf16_autocast": torch.float32}
+
+def kept_in(precision: Precision) -> torch.dtype:
+    """Return the dtype in which a run keeps the weights that it trains."""
+    return torch.float32 if precision in ("fp32", "bf16_autocast") else torch.bfloat16
 
 
 def trainable(model: nn.Module) -> Parameters:
@@ -57,7 +60,7 @@ def computing(precision: Precision, device: torch.device) -> AbstractContextMana
 def cast(model: nn.Module, precision: Precision) -> None:
     """Cast every parameter permanently to the dtype in which the run keeps weights."""
     for p in model.parameters():
-        p.data = p.data.to(_KEPT_IN.get(precision, torch.bfloat16))
+        p.data = p.data.to(kept_in(precision))
 
 
 def fold(weight: Tensor, lost: Tensor) -> None:
@@ -83,7 +86,13 @@ class Weights(AbstractContextManager["Weights"]):
         model: model with parameters of any float dtype.
         parameters: trained parameters; with bf16_autocast the others are not cast.
         precision: precision of the run.
+
+    Attributes:
+        masters: tensors that an optimizer updates, by name; here the trained parameters themselves.
+        device: device of the forward passes.
     """
+
+    masters: Parameters
 
     def __init__(self, model: nn.Module, parameters: Parameters, precision: Precision) -> None:
         refuse_unknown_precision(precision, "a training run")
@@ -91,18 +100,21 @@ class Weights(AbstractContextManager["Weights"]):
         self.device = next(model.parameters()).device
         kept = parameters if precision == "bf16_autocast" else dict(model.named_parameters())
         self._own = {name: (p, p.dtype) for name, p in kept.items()}
-        self._trained = parameters
+        self.masters = parameters
         self._lost: dict[str, Tensor] = {}
 
     def __enter__(self) -> Weights:
-        kept_in = _KEPT_IN.get(self.precision, torch.bfloat16)
         for p, _ in self._own.values():
-            if p.dtype != kept_in:
-                p.data = p.data.to(kept_in)
+            if p.dtype != kept_in(self.precision):
+                p.data = p.data.to(kept_in(self.precision))
             p.grad = None
-        if self.precision == "bf16_kahan":
-            self._lost = {name: torch.zeros_like(p) for name, p in self._trained.items()}
+        self._begin()
         return self
+
+    def _begin(self) -> None:
+        """Start to carry along what rounding loses, if the precision asks for it."""
+        if self.precision == "bf16_kahan":
+            self._lost = {name: torch.zeros_like(p) for name, p in self.masters.items()}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -150,19 +162,19 @@ class Weights(AbstractContextManager["Weights"]):
             if any(group.get("weight_decay", 0) for group in update.param_groups):
                 raise ConfigError("precision bf16_kahan needs weight_decay 0: set it, or choose bf16_autocast")
             mine = {id(p) for group in update.param_groups for p in group["params"]}
-            names = [name for name, p in self._trained.items() if id(p) in mine]
+            names = [name for name, p in self.masters.items() if id(p) in mine]
             update.register_step_pre_hook(lambda *_, n=names: self._exchange(n))
             update.register_step_post_hook(lambda *_, n=names: self._exchange_and_fold(n))
 
     def _exchange(self, names: list[str]) -> None:
         """Weights and their lost parts change places."""
         for name in names:
-            self._trained[name].data, self._lost[name] = self._lost[name], self._trained[name].data
+            self.masters[name].data, self._lost[name] = self._lost[name], self.masters[name].data
 
     def _exchange_and_fold(self, names: list[str]) -> None:
         self._exchange(names)
         for name in names:
-            fold(self._trained[name].data, self._lost[name])
+            fold(self.masters[name].data, self._lost[name])
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the parts of the weights that were lost to rounding (bf16_kahan), else an empty mapping."""

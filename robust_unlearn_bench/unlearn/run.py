@@ -20,14 +20,16 @@ from ..suites.general import general_corpus
 from ..training.batching import Batches
 from ..training.encoding import Encoded, encode
 from ..training.finetune import context_length, recomputing
+from ..training.footprint import sizes
 from ..training.loop import Step, StepClosures, Term, train
 from ..training.lora import adapter
 from ..training.model_view import Count, ModelView, without_dropout
+from ..training.placement import Placement, fit, free_memory, weights_for
 from ..training.precision import Weights, cast, computing, trainable
 from ..training.ranks import ALONE, Ranks, spread, whole
 from .corpora import with_refusals
 from .frozen_reference import frozen, score
-from .preflight import refuse_bad_stops, refuse_unsharded
+from .preflight import refuse_bad_stops, refuse_unsharded, run_of
 from .recipe import Recipe
 from .select import Candidate, best, completion_probability
 from .state import RunFolder
@@ -51,6 +53,7 @@ class Outcome:
         trained: number of parameters that were trained.
         sequences: number of sequences in the forget set and in the retain set.
         truncated: tokens of both sets that did not fit into the window.
+        placement: where weights, gradients and states were.
     """
 
     steps: int
@@ -61,6 +64,7 @@ class Outcome:
     trained: int
     sequences: tuple[int, int]
     truncated: int
+    placement: Placement
 
 
 class UnlearningRun:
@@ -76,6 +80,7 @@ class UnlearningRun:
         folder: folder for log, state and best checkpoint; None on all processes but the first.
         progress: called with (steps done, total steps, description of the losses).
         ranks: processes that share the model.
+        placement: where weights, gradients and states are; None to choose it from the free memory.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class UnlearningRun:
         folder: RunFolder | None,
         progress: Progress,
         ranks: Ranks = ALONE,
+        placement: Placement | None = None,
     ) -> None:
         self.recipe = recipe
         self.model = model
@@ -94,6 +100,8 @@ class UnlearningRun:
         self.folder = folder
         self.progress = progress
         self.ranks = ranks
+        self.placement = placement or Placement(recompute=recipe.gradient_checkpointing, micro_batch=recipe.micro_batch)
+        self._chosen = placement is not None or ranks.world > 1
         self.count = Count()
         self._stored_in: dict[str, torch.dtype] = {}
         self.objective = recipe.objective.with_tokenizer(tokenizer)
@@ -128,15 +136,24 @@ class UnlearningRun:
                 for model in (self.model, *([reference.model] if reference else [])):
                     spread(model, self.ranks)
             parameters = trainable(self.model)
-            weights = stack.enter_context(Weights(self.model, parameters, recipe.precision))
+            self._place()
+            weights = stack.enter_context(weights_for(self.placement, self.model, parameters, recipe.precision))
             stack.enter_context(without_dropout(self.model))
-            if recipe.gradient_checkpointing:
+            if self.placement.recompute:
                 stack.enter_context(recomputing(self.model))
-            return self._train(weights, parameters, reference)
+            return self._train(weights, reference)
         raise AssertionError("an exit stack does not swallow exceptions")
 
-    def _train(self, weights: Weights, parameters: Parameters, reference: ModelView | None) -> Outcome:
-        recipe = self.recipe
+    def _place(self) -> None:
+        """Choose the placement, unless it is given; sharded weights stay where they are."""
+        if self._chosen:
+            return
+        sides = (self.forget_sequences, self.retain_sequences, self.companions or [])
+        width = max(len(sequence.ids) for side in sides for sequence in side)
+        self.placement = fit("this recipe", sizes(self.model), run_of(self.recipe, width), free_memory(self.model))
+
+    def _train(self, weights: Weights, reference: ModelView | None) -> Outcome:
+        recipe, parameters = self.recipe, weights.masters
         view = ModelView(self.model, weights.compute, self.count)
         forget, retain = self._batches(view)
         rule = recipe.optimizer.build(parameters, clip=recipe.clip, seed=recipe.seed)
@@ -147,7 +164,7 @@ class UnlearningRun:
             view,
             Term(self.objective.means(view, reference), forget, recipe.forget_weight),
             Term(self.retain.means(view, reference), retain, recipe.retain_weight) if recipe.retain_weight else None,
-            recipe.micro_batch,
+            self.placement.micro_batch,
             self.ranks,
         )
 
@@ -186,6 +203,7 @@ class UnlearningRun:
             trained=sum(p.numel() for p in parameters.values()),
             sequences=(len(self.forget_sequences), len(self.retain_sequences)),
             truncated=sum(s.cut for s in self.forget_sequences + self.retain_sequences),
+            placement=self.placement,
         )
 
     def _encode(self, examples: Any) -> list[Encoded]:
@@ -206,7 +224,7 @@ class UnlearningRun:
         scores = self.objective.needs == "sequence_logprobs"
 
         def scored(sequences: list[Encoded]) -> torch.Tensor | None:
-            return score(view, sequences, recipe.micro_batch or size, self.device) if scores else None
+            return score(view, sequences, self.placement.micro_batch or size, self.device) if scores else None
 
         beside = None
         if self.companions:

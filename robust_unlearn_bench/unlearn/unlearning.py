@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import time
@@ -13,6 +14,7 @@ from ..models import checkpoint as checkpoints
 from ..training.ranks import Ranks, join
 from .card import card, weight_change
 from .corpora import corpora_for, refuse_overlap
+from .preflight import plan
 from .recipe import Recipe, load_recipe
 from .run import UnlearningRun, copy_into
 from .state import RunFolder
@@ -33,6 +35,7 @@ def unlearn(
     reuse: bool = False,
     device: str = "cpu",
     progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    announce: Callable[[str], object] = lambda line: None,
 ) -> Path:
     """Unlearn, and write the model to a folder with `unlearning.json` (the card) and `unlearning.jsonl` (the log).
 
@@ -52,6 +55,7 @@ def unlearn(
         reuse: return at once when `out` already holds the result of this recipe for this model and data.
         device: device to compute on; "cuda" stands for each process's own device.
         progress: called with (steps done, total steps, description of the losses).
+        announce: called with the plan in one line before the model is loaded.
 
     Returns:
         Path of the folder; on processes other than the first, its content may still be incomplete.
@@ -59,7 +63,7 @@ def unlearn(
     Raises:
         ConfigError: the recipe is wrong or cannot be run by several processes, or `out` is not empty.
         DataError: the data are missing, empty or overlap.
-        ModelError: the model cannot be trained.
+        ModelError: the model cannot be trained, or the run fits into no memory.
         TrainingError: a loss or gradient is not finite; the message names the last good checkpoint.
     """
     from ..models.weights import fingerprint
@@ -69,6 +73,8 @@ def unlearn(
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, overrides)
     corpora = corpora_for(chosen.suite, forget, retain, data_dir)
     overlap = refuse_overlap(corpora, allow_overlap)
+    if ranks.world == 1 and (line := plan(chosen, model, corpora, device)):
+        announce(line)
     checkpoint = checkpoints.load(model, device=device if ranks.world == 1 else "cpu")
     identity = {
         "recipe": chosen.method,
@@ -95,6 +101,7 @@ def unlearn(
         **card(chosen, corpora, identity, outcome, weight_change(target, checkpoint.model)),
         "overlap": overlap,
         "processes": ranks.world,
+        "placement": dataclasses.asdict(outcome.placement),
         "seconds": round(time.perf_counter() - begun, 3),
     }
     checkpoints.save(checkpoint, folder, {"unlearning.json": content})

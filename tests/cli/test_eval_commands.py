@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from robust_unlearn_bench.cli import app
-from robust_unlearn_bench.cli.eval_commands import _specs
+from robust_unlearn_bench.cli.eval_commands import specs
 from robust_unlearn_bench.errors import ConfigError, ModelError, UnknownNameError
 
 ATTACKS = "none rtn4(group_size=16) noise5+rtn4(group_size=16)"
@@ -76,11 +76,11 @@ def test_a_suites_name_means_the_suite_although_lm_eval_has_a_task_of_that_name(
     assert set(told["configs"]) == {"wmdp_bio_mcq", "wmdp_bio_mmlu"}
 
 
-def test_specs_are_separated_by_blanks_or_semicolons_outside_parentheses() -> None:
-    assert _specs("none gptq4;relearn50(lr=2e-5, seed=1)+rtn4 ; noise5") == [
+def testspecs_are_separated_by_blanks_or_semicolons_outside_parentheses() -> None:
+    assert specs("none gptq4;relearn50(lr=2e-5, seed=1)+rtn4 ; noise5") == [
         "none", "gptq4", "relearn50(lr=2e-5, seed=1)+rtn4", "noise5",
     ]  # fmt: skip
-    assert _specs("") == []
+    assert specs("") == []
 
 
 @pytest.mark.slow

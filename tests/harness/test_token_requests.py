@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import math
-import weakref
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from robust_unlearn_bench.errors import ModelError
-from robust_unlearn_bench.harness.token_requests import Ask, _encode_beginning, _Prompt, _with_oom_halving, answer
+from robust_unlearn_bench.harness.token_requests import Ask, _encode_beginning, _Prompt, answer
 
 TEXTS = [
     "the old baker",
@@ -183,39 +182,3 @@ def test_cut_counts_special_tokens_and_decodes_without(tiny_lm):
 def test_a_remote_model_is_refused():
     with pytest.raises(ModelError, match="--model hf"):
         answer(SimpleNamespace(model=None), [generate("the")])
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        lambda: torch.OutOfMemoryError("CUDA out of memory"),
-        lambda: RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"),
-        MemoryError,
-    ],
-    ids=["cuda", "cpu", "python"],
-)
-def test_a_batch_that_does_not_fit_is_gone_before_its_halves_run(error):
-    failed = []
-
-    def step(rows):
-        assert not [ref for ref in failed if ref() is not None], "tensors of a failed batch are still alive"
-        batch = torch.ones(len(rows))
-        if len(rows) > 2:
-            failed.append(weakref.ref(batch))
-            raise error()
-        return [(row, {"size": float(batch.sum())}) for row in rows]
-
-    answers = _with_oom_halving(step, range(7))
-    assert [row for row, _ in answers] == list(range(7))
-    assert [answer["size"] for _, answer in answers] == [1, 2, 2, 2, 2, 2, 2]
-    assert len(failed) == 3  # of 7, 3 and 4 rows
-
-
-def test_a_single_row_that_does_not_fit_and_a_bug_are_raised():
-    def step(rows):
-        raise RuntimeError("out of memory" if len(rows) == 1 else "shapes do not match")
-
-    with pytest.raises(RuntimeError, match="shapes"):
-        _with_oom_halving(step, [1, 2])
-    with pytest.raises(RuntimeError, match="out of memory"):
-        _with_oom_halving(step, [1])

@@ -36,8 +36,8 @@ class TrainingAttack(AttackDefaults):
             afterwards the model has its own dtype again.
         seed: seed of the data order and of every draw.
         optimizer: `adam`; `adam8bit` with 8-bit states, which take 6 bytes per parameter less; or `muon`.
-        gradient_checkpointing: whether activations are computed again instead of being stored.
-        micro_batch: largest number of sequences in one pass; null for the whole batch.
+        gradient_checkpointing: whether activations are computed again in any case; otherwise only where memory is short.
+        micro_batch: largest number of sequences in one pass in any case; null for as many as memory holds.
     """
 
     trains: ClassVar[bool] = True
@@ -122,7 +122,7 @@ class TrainingAttack(AttackDefaults):
         probes = sequences[:: -(-len(sequences) // PROBES)]
         loss = mean_loss(model, probes)
         retained = perplexity(model, windows)
-        with Finetuning(model, sequences, config) as run:
+        with Finetuning(model, sequences, config, what=f"attack {self.name}") as run:
             stops = set(at or (run.steps,))
             for step in run:
                 context.progress(step.number, run.steps, f"{self.name}, loss {step.forget:.3f}, step")
@@ -136,6 +136,7 @@ class TrainingAttack(AttackDefaults):
                             **dataclasses.asdict(run.report()),
                             "schedule": schedule,
                             "precision": self.precision,
+                            "placement": dataclasses.asdict(run.placement),
                             "loss_before": loss,
                             "loss_after": after,
                             "retain_perplexity_before": retained,

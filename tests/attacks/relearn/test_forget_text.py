@@ -14,7 +14,7 @@ from robust_unlearn_bench.attacks import AttackContext, parse
 from robust_unlearn_bench.attacks.relearn.forget_text import Relearn, RelearnConst
 from robust_unlearn_bench.errors import ConfigError, DataError, ModelError, RubError, UnknownNameError
 from robust_unlearn_bench.suites.corpus import Corpora, Corpus, Example
-from robust_unlearn_bench.training import finetune, loop
+from robust_unlearn_bench.training import finetune, loop, placement
 from robust_unlearn_bench.training.encoding import encode
 from robust_unlearn_bench.training.finetune import FinetuneConfig
 from robust_unlearn_bench.training.likelihood import mean_loss
@@ -241,3 +241,28 @@ def test_quantised_model_is_refused(tiny_llama: Any, context: AttackContext) -> 
     model.is_quantized = True
     with pytest.raises(ModelError, match="quantised and cannot be trained: load the unquantised"):
         run("relearn1", model, context)
+
+
+@pytest.mark.parametrize("spec", ["relearn4(lr=1e-3)", "lora_relearn4(lr=1e-2)", "relearn_const4(lr=1e-3)"])
+def test_placement_is_reported_and_no_part_of_the_attack(
+    tiny_llama: Callable[..., Any], context: AttackContext, spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With too little memory on the device the masters move, and the attacked weights stay bit for bit the same."""
+    if "lora" in spec:
+        pytest.importorskip("peft")
+    (step,) = parse(spec).steps
+    models, told = [], []
+    for masters in ("device", "host"):
+        model = tiny_llama(dtype=torch.bfloat16)
+        monkeypatch.setattr(
+            finetune, "fit", lambda *args, masters=masters: placement.Placement(masters, device_bytes=1, host_bytes=2)
+        )
+        told.append(next(step.stages(model, context, [4]))[1] if "const" in spec else step.apply(model, context))
+        models.append(model)
+    assert [report["placement"]["masters"] for report in told] == ["device", "host"]
+    assert told[0]["placement"].keys() == {"masters", "recompute", "micro_batch", "device_bytes", "host_bytes"}
+    timeless = [{k: v for k, v in report.items() if k not in ("placement", "seconds")} for report in told]
+    assert timeless[0] == timeless[1]
+    for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        assert torch.equal(p, q)
+    assert "placement" not in parse(spec).config[0]
