@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
-__all__ = ["Aggregate", "class_for", "instance", "predicts_only", "set_metrics", "task_index"]
+__all__ = ["Aggregate", "class_for", "new_instance", "predicts_only", "set_metrics", "task_index"]
 
 _SCORERS = find_spec("lm_eval.scorers") is not None
 """Whether this is 0.5, where a task scores through `lm_eval.scorers.Scorer`."""
@@ -67,7 +67,7 @@ def _on_top(cls: type, output_type: str) -> type:
     return type(cls.__name__, (cls, base), {"__module__": cls.__module__, "__doc__": cls.__doc__})
 
 
-def instance(
+def new_instance(
     kind: str, doc: Mapping[str, Any], arguments: tuple[Any, ...], index: int, target: str, asked: Mapping[str, Any]
 ) -> Any:
     """Return one request.

@@ -26,7 +26,7 @@ from ..metrics.means import mean_stderr
 from ..suites import SUITES, Leaf, Metric, Suite
 from ..suites.more_metrics import MoreMetrics
 from ..suites.suite import Comparing
-from .lm_eval_versions import class_for, instance, predicts_only, set_metrics
+from .lm_eval_versions import class_for, new_instance, predicts_only, set_metrics
 from .plan import plan_attack
 from .session import AttackSession, Tag
 
@@ -224,7 +224,7 @@ class LeafTask(AttackedTask):
                 else:
                     prompt = chat_template([{"role": "user", "content": message}])
             arguments = (prompt, options["text"]) if request.kind == "loglikelihood" else (prompt, options)
-            instances.append(instance(request.kind, doc, arguments, idx, target, asked))
+            instances.append(new_instance(request.kind, doc, arguments, idx, target, asked))
         return instances
 
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
