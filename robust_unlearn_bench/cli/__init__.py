@@ -46,9 +46,10 @@ def _mount() -> None:
     from . import inspect_commands as inspecting
     from . import leaderboard_commands as leaderboard
     from . import score_commands as scoring
+    from . import sweep_commands as sweeping
     from . import train_commands as training
 
-    for module in (evaluating, training, scoring, inspecting):
+    for module in (evaluating, training, sweeping, scoring, inspecting):
         module.mount(app)
     leaderboard.mount(app)
 
