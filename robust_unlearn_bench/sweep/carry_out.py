@@ -61,10 +61,16 @@ def run_cell(path: str, device: str = "cpu", retry: bool = False, wait: float = 
             raise _no_room(folder.path) if _is_full(error, folder.path) else error from error
 
 
-def lost(path: str, reason: str) -> Ended:
-    """Return how a cell stands whose process is gone: done if it came to its end, failed otherwise."""
+def lost(path: str, reason: str, wait: float = 10.0) -> Ended:
+    """Return how a cell stands whose process is gone: done if it came to its end, failed otherwise.
+
+    Args:
+        path: folder of the cell.
+        reason: what to keep as the reason.
+        wait: seconds that the operating system may take to release what the process held.
+    """
     folder = CellFolder(Path(path))
-    with folder.locked() as free:
+    with folder.locked(wait) as free:
         if folder.is_done:
             return Ended("done")
         if not free:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError, MissingExtraError, RubError
@@ -70,6 +73,7 @@ def _connect(address: str, cpus: int) -> Any:
     passed = {name: value for name, value in os.environ.items() if name.startswith(("RUB_", "HF_"))}
     passed |= {"OMP_NUM_THREADS": str(cpus), "TOKENIZERS_PARALLELISM": "false"}
     try:
+        _knock(address)
         ray.init(address, runtime_env={"env_vars": passed}, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         raise ConfigError(
@@ -77,6 +81,19 @@ def _connect(address: str, cpus: int) -> Any:
             "use --engine local"
         ) from error
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError at once if nothing listens at an address; Ray itself would try for minutes, then end the process.
+
+    "auto" stands for $RAY_ADDRESS, or the cluster that was last started here, which may be gone.
+    """
+    if address == "auto":
+        note = Path(tempfile.gettempdir()) / "ray" / "ray_current_cluster"
+        address = os.environ.get("RAY_ADDRESS") or (note.read_text(encoding="utf-8").strip() if note.is_file() else "")
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=5).close()
 
 
 def _refuse_too_large(ray: Any, cpus: int, gpus: int) -> None:
