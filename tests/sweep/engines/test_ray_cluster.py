@@ -51,6 +51,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, root: Path) -> Any:
     pytest.importorskip("ray", reason="Ray is not installed (extra: sweep)")
     from ray.cluster_utils import Cluster
 
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by default, which starves them on a busy machine
     monkeypatch.setenv("PYTHONPATH", f"{root}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     made.second = made.add_node(num_cpus=1)
