@@ -57,7 +57,7 @@ $(STAMP): pyproject.toml constraints.txt $(YAML)
 	touch $@
 
 $(DEV): $(STAMP)
-	$(INSTALL) -e '.[dev,peft]'
+	$(INSTALL) -e '.[dev,peft,sweep]'
 	touch $@
 
 # The page is tested in a browser where npm and Chromium are; elsewhere these tests are skipped and say what is missing.

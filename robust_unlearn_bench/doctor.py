@@ -67,7 +67,7 @@ def _packages() -> Iterator[Check]:
     required = {
         "torch": ((2, 6), None),
         "transformers": ((4, 50), (6,)),
-        "lm-eval": ((0, 4, 12), (0, 5)),
+        "lm-eval": ((0, 4, 12), (0, 5, 1)),
         "datasets": ((3,), None),
         "bitsandbytes": ((0, 46), None),
     }
@@ -83,13 +83,13 @@ def _packages() -> Iterator[Check]:
     if (torch := _installed("torch")) and _release(torch) < (2, 9):
         needed = "optimizer muon, and with it rub nano train and rub demo, need torch 2.9"
         yield Check("muon", "note", needed, "pip install 'torch>=2.9'")
-    for package in ("peft", "pytorch-optimizer"):
+    for package, extra in (("peft", "peft"), ("pytorch-optimizer", "pytorch-optimizer"), ("ray", "sweep")):
         found = _installed(package)
         yield Check(
             package,
             "ok" if found else "note",
             found or "not installed (optional)",
-            "" if found else f"pip install 'robust-unlearn-bench[{package}]' when needed",
+            "" if found else f"pip install 'robust-unlearn-bench[{extra}]' when needed",
         )
 
 

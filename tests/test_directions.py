@@ -28,7 +28,7 @@ leaderboard/rescore
 leaderboard
 harness nano unlearn
 controls
-demo doctor generated submit
+demo doctor generated submit sweep
 cli
 __main__
 """

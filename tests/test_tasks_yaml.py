@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from robust_unlearn_bench.attacks.spec import label_of, parse
+from robust_unlearn_bench.harness.lm_eval_versions import task_index
 from robust_unlearn_bench.harness.task_yaml import UTILITY, task_files, utility_files
 from robust_unlearn_bench.suites import SUITES
 
@@ -88,7 +89,7 @@ def test_a_series_is_one_group_of_unattacked_suites(
 
 
 def test_tags_pick_the_unattacked_leaves(ours: Any) -> None:
-    by_tag = {tag: ours.task_index[tag].tags for tag in ours.all_tags}
+    by_tag = {tag: task_index(ours)[tag].tags for tag in ours.all_tags}
     families = {name.partition("_")[0] for name in SUITES}
     assert set(by_tag) == {"unlearning", *(f"unlearning_{family}" for family in families)}
     leaves = {f"{name}_{leaf.name}" for name in SUITES if not SUITES[name].series for leaf in SUITES[name].leaves}
@@ -118,7 +119,7 @@ def test_no_name_of_ours_hides_one_of_lm_evals_and_the_utility_group_uses_its_ta
     everything = TaskManager()
     theirs = {
         name
-        for name, entry in everything.task_index.items()
+        for name, entry in task_index(everything).items()
         if entry.yaml_path is None or "robust_unlearn_bench" not in entry.yaml_path.as_posix()
     }
     tags = set(ours.all_tags)

@@ -47,9 +47,10 @@ def _mount() -> None:
     from . import leaderboard_commands as leaderboard
     from . import plan_commands as planning
     from . import score_commands as scoring
+    from . import sweep_commands as sweeping
     from . import train_commands as training
 
-    for module in (planning, evaluating, training, scoring, inspecting):
+    for module in (planning, evaluating, training, sweeping, scoring, inspecting):
         module.mount(app)
     leaderboard.mount(app)
 

@@ -1,6 +1,7 @@
 """The seam to lm-evaluation-harness.
 
 task.py                  what a task YAML's `class:` points at: tags every request with its attack
+lm_eval_versions.py      the differences between the supported versions of lm-eval
 task_yaml.py             writes the task YAML from the suites
 plan.py                  one attack on one suite's data, and what it reported
 session.py               applies each attack once for all tasks, restores the weights bit for bit

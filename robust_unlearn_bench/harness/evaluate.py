@@ -14,6 +14,7 @@ from ..errors import ConfigError, UnknownNameError
 from ..paths import installed_tasks_dir, tasks_dir
 from ..registry import BUILT_IN
 from ..suites import SUITES
+from .lm_eval_versions import task_index
 from .readable import refuse_unreadable, with_adapter
 from .task_yaml import task_files, write_files
 
@@ -35,26 +36,31 @@ def write_groups(folder: Path, tasks: Sequence[str], attacks: Sequence[str], sui
     from .plan import plan_attack
 
     manager = _known_tasks()
-    members = "".join(f"  - {_member(task, manager, suite)}\n" for task in tasks)
+    members = [member for task in tasks for member in _members(task, manager, suite)]
     names: list[str] = []
     for attack in attacks:
         name = plan_attack(attack, None).spec.name
         group = json.dumps(f"{'+'.join(tasks)} under {name}")
-        text = f"group: {group}\ngroup_alias: {json.dumps(name)}\nattack: {json.dumps(attack)}\ntask:\n{members}"
+        children = "".join(f"  - {{{member}, attack: {json.dumps(attack)}}}\n" for member in members)
+        text = f"group: {group}\ngroup_alias: {json.dumps(name)}\ntask:\n{children}"
         (folder / f"{len(names)}.yaml").write_text(text, encoding="utf-8")
         names.append(json.loads(group))
     return names
 
 
-def _member(task: str, manager: Any, suite: str | None) -> str:
-    """Write a task as a child in YAML; lm-eval's own tasks get our class."""
-    entry = manager.task_index.get(task)
+def _members(task: str, manager: Any, suite: str | None) -> list[str]:
+    """Write a task as children in YAML, a tag as all its tasks; lm-eval's own tasks get our class."""
+    entry = task_index(manager).get(task)
     if entry is None:
         raise UnknownNameError("task", task, manager.all_tasks)
-    if (entry.cfg and "class" in entry.cfg) or entry.kind.name in {"GROUP", "TAG"}:
-        return task
+    if entry.kind.name == "TAG":
+        return [member for name in sorted(entry.tags) for member in _members(name, manager, suite)]
+    if entry.kind.name == "GROUP":
+        return [f"group: {task}"]
+    if entry.cfg and "class" in entry.cfg:
+        return [f"task: {task}"]
     of = f", suite: {suite}" if suite else ""
-    return f"{{task: {task}, class: !function robust_unlearn_bench.harness.task.AttackedTask{of}}}"
+    return [f"task: {task}, class: !function robust_unlearn_bench.harness.task.AttackedTask{of}"]
 
 
 @cache
@@ -67,7 +73,7 @@ def _known_tasks() -> Any:
 
     manager = TaskManager(include_path=None if installed_tasks_dir() else str(tasks_dir()))
     others = [name for name in SUITES if SUITES.origin(name) != BUILT_IN]
-    if missing := [name for name in others if SUITES[name].clean_group not in manager.task_index]:
+    if missing := [name for name in others if SUITES[name].clean_group not in task_index(manager)]:
         folder = Path(_scratch().name)
         write_files(folder, task_files(missing))
         _add_tasks(manager, TaskManager(include_path=str(folder), include_defaults=False))
@@ -82,8 +88,8 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
 
 def _add_tasks(manager: Any, more: Any) -> None:
     """Add the tasks of `more` to those of `manager`, which take precedence over others of the same name."""
-    for name, entry in more.task_index.items():
-        manager.task_index.setdefault(name, entry)
+    for name, entry in task_index(more).items():
+        task_index(manager).setdefault(name, entry)
 
 
 def task_manager(metadata: Mapping[str, Any], folder: Path) -> Any:

@@ -3,7 +3,7 @@
 `AttackedTask` is any lm-eval task whose requests are answered by the attacked model; `LeafTask` is one whose documents,
 requests and scores come from a `Leaf` of one of our suites. Keys in addition to lm-eval's own:
 
-    attack: gptq4        attack on the weights (default: none); a group passes it to its children
+    attack: gptq4        attack on the weights (default: none)
     suite: muse_books    suite whose forget and retain text the attack uses
     leaf: verbmem        LeafTask only
 """
@@ -17,7 +17,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from lm_eval.api.task import ConfigurableTask
 
@@ -27,6 +26,7 @@ from ..metrics.means import mean_stderr
 from ..suites import SUITES, Leaf, Metric, Suite
 from ..suites.more_metrics import MoreMetrics
 from ..suites.suite import Comparing
+from .lm_eval_versions import class_for, new_instance, predicts_only, set_metrics
 from .plan import plan_attack
 from .session import AttackSession, Tag
 
@@ -55,6 +55,11 @@ class AttackedTask(ConfigurableTask):  # type: ignore[misc]  # lm-eval is untype
         ConfigError: the attack, suite or leaf cannot be read.
     """
 
+    def __new__(cls, config: dict[str, Any]) -> AttackedTask:
+        """Make the task of the class that lm-eval has for its output type."""
+        made: AttackedTask = object.__new__(class_for(cls, config))
+        return made
+
     def __init__(self, config: dict[str, Any]) -> None:
         own = {key: config[key] for key in ("attack", "suite", "leaf") if config.get(key) is not None}
         config = {key: value for key, value in config.items() if key not in {"class", "attack", "suite", "leaf"}}
@@ -75,6 +80,11 @@ class AttackedTask(ConfigurableTask):  # type: ignore[misc]  # lm-eval is untype
     def task_name(self) -> str:
         """Name of the task: `muse_books_verbmem`, or `muse_books_verbmem__gptq4` under an attack."""
         return self._base_name if self.plan.spec.is_none else f"{self._base_name}__{self.plan.name}"
+
+    @property
+    def _qualified_name(self) -> str:
+        """Name in the results: lm-eval 0.5 would put the group before it, so that one task had many names."""
+        return self.task_name
 
     def build_all_requests(
         self, *, limit: int | None = None, samples: list[int] | None = None, world_size: int = 1, **kwargs: Any
@@ -152,12 +162,13 @@ class LeafTask(AttackedTask):
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
         self._truncated = self._unscored = 0
-        metrics = self.leaf.metrics
-        self._metric_fn_list = {metric.name: None for metric in metrics}
-        self._metric_fn_kwargs: dict[str, Any] = {metric.name: {} for metric in metrics}
         self._clusters: list[str] = []
-        self._aggregation_list = {metric.name: Aggregation(metric, self._clusters) for metric in metrics}
-        self._higher_is_better = {metric.name: metric.higher_is_better for metric in metrics}
+        metrics = {metric.name: metric for metric in self.leaf.metrics}
+        set_metrics(
+            self,
+            {name: Aggregation(metric, self._clusters) for name, metric in metrics.items()},
+            {name: metric.higher_is_better for name, metric in metrics.items()},
+        )
 
     def build_all_requests(
         self, *, limit: int | None = None, samples: list[int] | None = None, world_size: int = 1, **kwargs: Any
@@ -195,12 +206,13 @@ class LeafTask(AttackedTask):
         doc: dict[str, Any],
         ctx: str,
         *,
-        metadata: Any = None,
         apply_chat_template: bool = False,
         chat_template: Callable[..., str] | None = None,
         **kwargs: Any,
     ) -> list[Any]:
         """Return one instance per request of the leaf, typed by its kind until `build_all_requests` tags it."""
+        asked = {"task_name": self.task_name, **kwargs}
+        target = self.doc_to_target(doc)
         instances = []
         for idx, request in enumerate(self.leaf.requests(doc)):
             options = dict(request.options)
@@ -212,17 +224,17 @@ class LeafTask(AttackedTask):
                 else:
                     prompt = chat_template([{"role": "user", "content": message}])
             arguments = (prompt, options["text"]) if request.kind == "loglikelihood" else (prompt, options)
-            instances.append(Instance(request.kind, doc, arguments, idx, metadata=metadata))
+            instances.append(new_instance(request.kind, doc, arguments, idx, target, asked))
         return instances
 
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
         """Return the value of every metric for one document."""
-        if "bypass" in self._metric_fn_list:  # --predict_only
+        if predicts_only(self):
             return {"bypass": None}
         if self.plan.spec.is_none:
             self._refuse(str((self.plan.report.get("model") or {}).get("fingerprint") or ""))
         if not self._scored(doc):
-            return dict.fromkeys(self._metric_fn_list)
+            return dict.fromkeys(metric.name for metric in self.leaf.metrics)
         values = self.leaf.score(doc, results)
         self._truncated += any(isinstance(result, dict) and result.get("truncated") for result in results)
         self._unscored += all(value is None for value in values.values())
@@ -260,26 +272,6 @@ class Aggregation:
         how = mean_stderr if self.metric.stderr == "mean" else self.metric.stderr
         found = how([value for value, _ in kept], [own for _, own in kept])
         return found if math.isfinite(found) else "N/A"
-
-
-def _add_own_stderr() -> None:
-    """Make lm-eval print the standard errors of our aggregations.
-
-    lm-eval knows standard errors only for its own aggregation functions and offers no way to register one.
-    """
-    from lm_eval import evaluator_utils
-
-    original = evaluator_utils.stderr_for_metric
-
-    def stderr_for_metric(metric: Any, bootstrap_iters: int) -> Any:
-        if isinstance(metric, Aggregation) and bootstrap_iters > 0:
-            return metric.stderr
-        return original(metric, bootstrap_iters)
-
-    evaluator_utils.stderr_for_metric = stderr_for_metric
-
-
-_add_own_stderr()
 
 
 class _MixedDirections(logging.Filter):

@@ -1,7 +1,7 @@
 """The task YAML, written from the suites by `make generated`: one file per leaf and one per group.
 
 <suite>               all leaves, unattacked (wmdp_*: `<suite>__none`, because lm-eval has tasks called `<suite>`)
-<suite>__<attack>     the suite's leaves under one attack: lm-eval passes the group's `attack` key to its children
+<suite>__<attack>     the suite's leaves under one attack, named beside every child: lm-eval 0.5 passes no key of a group on
 <suite>_robust        the standard attacks, unattacked first
 <suite>_robust_v1     the standard attacks of an earlier version of the suite
 <suite>_curve         relearning, evaluated along the way
@@ -90,7 +90,10 @@ def _leaf(suite: Suite, leaf: Leaf) -> str:
 
 
 def _group(name: str, members: Sequence[Any], attack: str | None = None, **more: Any) -> str:
-    told = {"group_alias": attack, "attack": attack} if attack else {}
+    """Write a group; under an attack, its members are names of leaves, or mappings with `task` and `class`."""
+    told = {"group_alias": attack} if attack else {}
+    if attack:
+        members = [{**(m if isinstance(m, Mapping) else {"task": m}), "attack": attack} for m in members]
     return _yaml({"group": name, **told, "task": members, **more, "metadata": {"version": 1.0}})
 
 

@@ -32,7 +32,7 @@ from ..paths import baselines_dir
 from ..training.precision_names import Precision
 from ..training.schedule import Schedule
 
-__all__ = ["Expected", "Lora", "Recipe", "Selection", "Tuning", "load_recipe", "recipe_files"]
+__all__ = ["Expected", "Lora", "Recipe", "Selection", "Tuning", "load_recipe", "read_mapping", "recipe_files"]
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -185,7 +185,7 @@ def recipe_files() -> dict[str, Path]:
     """Return the file of every recipe by name ("nano_books/npo-adam"), from all packages; the first of a name wins."""
     files: dict[str, Path] = {}
     for root in (baselines_dir(), *_other_folders()):
-        for path in sorted(root.glob("*/*.yaml")):
+        for path in sorted(path for path in root.glob("*/*.yaml") if path.parent.name != "grids"):
             files.setdefault(path.relative_to(root).with_suffix("").as_posix(), path)
     return dict(sorted(files.items()))
 
@@ -213,18 +213,32 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         if name not in files:
             raise UnknownNameError("recipe", str(recipe), files)
         path = files[name]
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Yaml)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"recipe {path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"recipe {path} is not a mapping: write key: value lines")
+    content = read_mapping(path, "recipe")
     for override in overrides:
         _set(content, override)
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise _one_sentence(error, f"recipe {recipe}") from error
+
+
+def read_mapping(path: Path, what: str) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping.
+
+    Args:
+        path: file to read.
+        what: kind of file, for messages.
+
+    Raises:
+        ConfigError: the file is not YAML or not a mapping.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Yaml)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{what} {path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{what} {path} is not a mapping: write key: value lines")
+    return content
 
 
 class _Yaml(yaml.SafeLoader):

@@ -19,11 +19,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="k
 GROUP = """
 group: nano_books__several
 task:
-  - {group: nano_a, attack: none, task: [nano_books_extraction]}
-  - {group: nano_b, attack: "rtn4(group_size=16)", task: [nano_books_extraction]}
-  - {group: nano_c, attack: "relearn2(lr=0.01,window=64)", task: [nano_books_extraction]}
-  - {group: nano_d, attack: relearn_const1, task: [nano_books_extraction]}
-  - {group: nano_e, attack: relearn_const2, task: [nano_books_extraction]}
+  - {group: nano_a, task: [{task: nano_books_extraction, attack: none}]}
+  - {group: nano_b, task: [{task: nano_books_extraction, attack: "rtn4(group_size=16)"}]}
+  - {group: nano_c, task: [{task: nano_books_extraction, attack: "relearn2(lr=0.01,window=64)"}]}
+  - {group: nano_d, task: [{task: nano_books_extraction, attack: relearn_const1}]}
+  - {group: nano_e, task: [{task: nano_books_extraction, attack: relearn_const2}]}
 """
 
 STOPS_AFTER_RTN = """

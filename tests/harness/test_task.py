@@ -86,16 +86,8 @@ def test_a_builtin_task_goes_under_an_attack_by_four_lines_of_yaml(tiny_lm, fold
     assert results["results"]["local_choice__half"]["acc,none"] == by_hand
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        FOUR_LINES.replace("attack: half", "attack: half, suite: nano_books"),
-        FOUR_LINES.replace("task:\n", "suite: nano_books\ntask:\n", 1),
-    ],
-    ids=["child", "group"],
-)
-def test_a_suite_is_named_beside_the_attack(tiny_lm, folder, text):
-    (folder / "half.yaml").write_text(text)
+def test_a_suite_is_named_beside_the_attack(tiny_lm, folder):
+    (folder / "half.yaml").write_text(FOUR_LINES.replace("attack: half", "attack: half, suite: nano_books"))
     results = run(tiny_lm(), ["local__half"], folder)
     ours = results["configs"]["local_choice__half"]["metadata"]["robust_unlearn_bench"]
     assert ours["suite"] == "nano_books"
@@ -125,11 +117,10 @@ def test_lm_eval_s_options_keep_working(tiny_lm, folder, options):
 @pytest.mark.parametrize("rank", [0, 1, 2])
 @pytest.mark.parametrize("options", [{"limit": 2}, {"samples": [1, 3]}])
 def test_fewer_documents_than_processes_are_refused_on_every_rank(folder, rank, options):
-    from lm_eval.tasks import TaskManager, get_task_dict
+    from lm_eval.tasks import TaskManager
 
     manager = TaskManager(include_path=str(folder), include_defaults=False)
-    ((_, children),) = get_task_dict(["local__half"], manager).items()
-    (task,) = children.values()
+    (task,) = manager.load(["local__half"])["tasks"].values()
     with pytest.raises(ConfigError, match="local_choice__half has 2 documents for 3 processes, and each needs one"):
         task.build_all_requests(rank=rank, world_size=3, **options)
     task.build_all_requests(rank=min(rank, 1), world_size=2, **options)
@@ -164,6 +155,7 @@ def test_documents_that_were_relearned_are_asked_but_not_scored():
     config = {"task": "nano_books_verbmem", "suite": "nano_books", "leaf": "verbmem", "attack": "relearn_split20"}
     task, again = LeafTask(dict(config)), LeafTask(dict(config))
     docs = list(task.eval_docs)
+    assert docs == list(again.eval_docs)
     answers = [[{"text": doc["gt"], "truncated": 0}] * 2 for doc in docs]
     values = [task.process_results(doc, answer)["rougeL_f1"] for doc, answer in zip(docs, answers, strict=True)]
     assert values.count(1.0) == values.count(None) == 40
@@ -222,12 +214,12 @@ def test_a_statistic_at_its_bound_has_no_standard_error():
     ("world_size", "options"), [(1, {}), (3, {}), (2, {"limit": 8}), (3, {"samples": [1, 5, 6, 9]})]
 )
 def test_errors_are_of_clusters_in_the_order_in_which_ranks_are_joined(world_size, options):
-    from lm_eval.tasks import TaskManager, get_task_dict
+    from lm_eval.tasks import TaskManager
 
     from robust_unlearn_bench.paths import tasks_dir
 
     manager = TaskManager(include_path=str(tasks_dir()), include_defaults=False)
-    (task,) = get_task_dict(["nano_tofu_forget"], manager).values()
+    (task,) = manager.load(["nano_tofu_forget"])["tasks"].values()
     joined = []
     for rank in range(world_size):
         task.build_all_requests(rank=rank, world_size=world_size, **options)
