@@ -1,9 +1,9 @@
 """An attack found on one model, as files: its record and, beside it, what three models score under it.
 
-    attack.json   the attack
-    model/        record.json and item files of the model, unattacked and under the attack
-    target/       the same of the target
-    retrain/      the same of the retrain model
+attack.json   the attack
+model/        record.json and item files of the model, unattacked and under the attack
+target/       the same of the target
+retrain/      the same of the retrain model
 """
 
 from __future__ import annotations
@@ -78,5 +78,7 @@ def load_attack(path: Path, standing: Standing | None = None) -> AttackEntry:
     parts = {role: load(file.parent / role) for role in ("model", "target", "retrain")}
     for role, entry in parts.items():
         if entry.id != (named := getattr(record.measured, role)):
-            raise RecordError(f"{file.parent / role}: {entry.id}, but the attack names {named}; keep its files together")
+            raise RecordError(
+                f"{file.parent / role}: {entry.id}, but the attack names {named}; keep its files together"
+            )
     return AttackEntry(record, standing=standing or Standing(), **parts)

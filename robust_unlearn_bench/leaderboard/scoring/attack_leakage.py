@@ -118,9 +118,10 @@ def kept(
     """
     found: list[tuple[float, Floats]] = []
     for metric, floor in floors.items():
-        points, draws = _values(metric, {"attacked": attacked, "untouched": untouched}, None, replicates, seed)
-        if not points["untouched"] - floor > 0:
+        alone, _ = _values(metric, {"untouched": untouched}, None, replicates, seed)
+        if not alone["untouched"] - floor > 0:
             continue
+        points, draws = _values(metric, {"attacked": attacked, "untouched": untouched}, None, replicates, seed)
         with np.errstate(invalid="ignore", divide="ignore"):
             series = np.clip((draws["attacked"] - floor) / (draws["untouched"] - floor), 0, 1)
         share = (points["attacked"] - floor) / (points["untouched"] - floor)
@@ -136,8 +137,8 @@ def _leak(metric: Metric, states: Mapping[str, Reading], half: Half, replicates:
     defined = gaps[np.isfinite(gaps)]
     clear = len(defined) > 1 and gap > 0 and gap >= IDENTIFIABLE * float(np.std(defined, ddof=1))
     learnt = point["retrain"] > point["untouched"] + LEARNT * (point["target"] - point["untouched"])
-    shown = [None if point[name] != point[name] else point[name] for name in ("model", "retrain", "target")]
-    if shown[0] is None or shown[1] is None:
+    mine, base, known = (None if point[name] != point[name] else point[name] for name in ("model", "retrain", "target"))
+    if mine is None or base is None:
         share = Number(None, why="not scored")
     elif not clear or learnt:
         share = Number(
@@ -147,7 +148,7 @@ def _leak(metric: Metric, states: Mapping[str, Reading], half: Half, replicates:
         with np.errstate(invalid="ignore", divide="ignore"):
             series = (draws["model"] - draws["retrain"]) / gaps
         share = number((point["model"] - point["retrain"]) / gap, series)
-    return Leak(*metric, *shown, share, counts=share.value is not None)
+    return Leak(metric[0], metric[1], mine, base, known, share, counts=share.value is not None)
 
 
 def _values(
