@@ -42,13 +42,14 @@ def _root(
 
 def _mount() -> None:
     """Attach the commands; each module imports torch and lm-eval only inside its functions."""
+    from . import attack_commands as attacking
     from . import eval_commands as evaluating
     from . import inspect_commands as inspecting
     from . import leaderboard_commands as leaderboard
     from . import score_commands as scoring
     from . import train_commands as training
 
-    for module in (evaluating, training, scoring, inspecting):
+    for module in (evaluating, attacking, training, scoring, inspecting):
         module.mount(app)
     leaderboard.mount(app)
 
