@@ -115,6 +115,8 @@ def _row(row: Row) -> dict[str, Any]:
         "score": _number(row.score),
         "robust_forgetting": _number(row.robust_forgetting),
         "utility": _number(row.utility),
+        "reported": _number(row.reported) if row.reported else None,
+        "external": _number(row.external) if row.external else None,
         "worst": row.worst._asdict() if row.worst else None,
         "missing": list(row.missing),
         "over_unlearned": [cell._asdict() for cell in row.over_unlearned],

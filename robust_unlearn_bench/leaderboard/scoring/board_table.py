@@ -16,9 +16,11 @@ def board_rows(board: Board) -> list[dict[str, str]]:
 
     Columns: rank, model, optimizer grade; forgetting and utility under each attack, where attacks that differ in
     their amount alone share a column that shows the worst of them; 1 − the largest leakage; forgetting by what the model says and by
-    what it holds, and the smaller of both; utility, score with its interval; the attack that decides the score.
+    what it holds, and the smaller of both; utility, score with its interval; where others found attacks, the score with
+    all of them added, and with the verified ones; the attack that decides the score.
     """
     columns = columns_of(board)
+    attacked = any(row.reported is not None for row in board.rows)
     table = []
     for row in board.rows:
         line = {
@@ -35,6 +37,10 @@ def board_rows(board: Board) -> list[dict[str, str]]:
         line["robust\nforgetting"] = percent(row.robust_forgetting.value)
         line["utility"] = percent(row.utility.value)
         line["score\n95 % interval"] = with_interval(row.score)
+        if attacked:
+            line["reported"], line["external"] = (
+                "" if number is None else percent(number.value) for number in (row.reported, row.external)
+            )
         line["decided by"] = verdict(row, board)
         table.append(line)
     return table
