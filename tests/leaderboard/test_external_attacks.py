@@ -100,7 +100,7 @@ def test_an_edited_record_is_refused(world: World, tmp_path: Path) -> None:
     file = attack_on(world, "Good", 0.8).save(tmp_path / "found")
     fields = json.loads(file.read_text())
     fields["leaked"][0]["model"] = 0.99
-    with pytest.raises(RecordError, match="attack_id = .* but the content hashes to"):
+    with pytest.raises(RecordError, match=r"attack_id = .* but the content hashes to"):
         parse_attack(json.dumps(fields).encode(), "attack")
     other = attack_on(world, "Good", 0.4)
     other.model.save(tmp_path / "found" / "model")
