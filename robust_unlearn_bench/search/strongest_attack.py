@@ -45,5 +45,6 @@ def search(
     prints = {role: bench.untouched(role).fingerprint or bench.models[role] for role in bench.models}
     if prints["target"] == prints["retrain"]:
         raise ConfigError("target and retrain are the same weights: leakage needs two different models")
-    identity = {"suite": bench.suite.name, "suite_version": bench.suite.version, **prints}
+    identity: dict[str, str] = {"suite": bench.suite.name, "suite_version": bench.suite.version}
+    identity |= {str(role): found for role, found in prints.items()}
     return run_trials(bench, Space.of(bench.suite), out, limits, seed=seed, identity=identity, progress=progress)

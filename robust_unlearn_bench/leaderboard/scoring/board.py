@@ -108,8 +108,10 @@ class Row:
     @property
     def ranking(self) -> Number:
         """The score that ranks the row: the lower of the suite's own and that under verified external attacks."""
-        lower = self.external is not None and None not in (self.external.value, self.score.value)
-        return self.external if lower and self.external.value < self.score.value else self.score  # type: ignore[union-attr, operator]  # not None
+        standard, external = self.score.value, self.external
+        if external is None or external.value is None or standard is None:
+            return self.score
+        return external if external.value < standard else self.score
 
     @property
     def record(self) -> Record:

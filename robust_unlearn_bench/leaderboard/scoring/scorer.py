@@ -200,7 +200,7 @@ def _with_external(row: Row, target: Entry, retrain: Entry, found: Sequence[Atta
 
     reported = under(on_model(row.entry, found, verified=False))
     external = under(on_model(row.entry, found, verified=True))
-    row = replace(row, reported=reported and reported.score, external=external and external.score)
+    row = replace(row, reported=reported.score if reported else None, external=external.score if external else None)
     if external is not None and row.ranking is row.external:
         return replace(row, replicates=external.replicates, worst=external.worst)
     return row
