@@ -107,9 +107,10 @@ def test_attacks_on_the_forget_text_say_nothing_about_what_is_held(holding: Worl
 def test_many_attacks_do_not_flatter_the_attacker(attacks: int) -> None:
     """A model that never saw is drawn anew under every attack; the largest of 40 noisy cells would be far above 0."""
     names = ("none", *(f"relearn{k}" for k in range(1, attacks)))
-    flat = lambda x: {
-        name: {leaf: x for leaf in ("verbmem", "knowmem_forget")} | {"knowmem_retain": 0.9} for name in names
-    }  # noqa: E731
+
+    def flat(x: float) -> dict[str, dict[str, float]]:
+        return {name: {"verbmem": x, "knowmem_forget": x, "knowmem_retain": 0.9} for name in names}
+
     traces = []
     for seed in range(6):
         world = World(seed=seed, own=1.0)
