@@ -78,7 +78,7 @@ class _Worker:
         if other == self.name:
             return True
         try:
-            with (self.folder / str(other)).open("rb") as lock:
+            with (self.folder / str(other)).open("r+b") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True

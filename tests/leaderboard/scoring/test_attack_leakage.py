@@ -19,8 +19,10 @@ def halves() -> np.ndarray:
     return Moments.of(blank, ["m"]).halves()
 
 
-def reading(selects: float | None, reports: float | None, docs: tuple[str, ...] = CLUSTERS) -> Reading:
-    """The same value on every document of a half, up to a wobble of ±.01 that averages out."""
+def reading(
+    selects: float | None, reports: float | None, docs: tuple[str, ...] = CLUSTERS, wobble: float = 0.01
+) -> Reading:
+    """The same value on every document of a half, up to a wobble that averages out."""
     first = halves()[SELECTS]
     values: list[float | None] = []
     for half in (first, 1 - first):
@@ -29,7 +31,7 @@ def reading(selects: float | None, reports: float | None, docs: tuple[str, ...] 
     for i in range(20):
         side = 0 if first[i] else 1
         level = (selects, reports)[side]
-        values.append(None if level is None else level + (0.01 if place[side] % 2 else -0.01))
+        values.append(None if level is None else level + (wobble if place[side] % 2 else -wobble))
         place[side] += 1
     return Reading({"t": Items(docs, docs, docs, {("run", "m"): tuple(values)})}, "run")
 
@@ -63,7 +65,8 @@ def test_a_retrain_model_that_has_learnt_the_text_says_nothing() -> None:
 
 
 def test_a_gap_within_the_noise_says_nothing() -> None:
-    leak = found(model=(0.9, 0.9), retrain=(0.1, 0.1), target=(0.102, 0.102))
+    low, noisy = reading(0.1, 0.1), reading(0.12, 0.12, wobble=0.1)
+    (leak,) = leaks([METRIC], reading(0.9, 0.9), low, noisy, low, REPORTS)
     assert (leak.counts, leak.leakage.why) == (False, "target and retrain are too close")
 
 
