@@ -27,7 +27,7 @@ leaderboard/check leaderboard/gate leaderboard/page
 leaderboard/rescore
 leaderboard
 harness nano unlearn
-controls
+controls search
 demo doctor generated submit sweep
 cli
 __main__

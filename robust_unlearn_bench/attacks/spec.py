@@ -15,7 +15,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..configure import configured
@@ -88,6 +88,34 @@ class AttackSpec:
             {"attack": step.name, "version": step.version, **dataclasses.asdict(step)}  # type: ignore[call-overload]  # a dataclass
             for step in self.steps
         ]
+
+    @property
+    def in_full(self) -> str:
+        """Text with every parameter of every step, such that `parse` gives this spec whatever a suite's defaults are."""
+        return "+".join(
+            f"{step['attack']}({','.join(f'{k}={_show(v)}' for k, v in step.items() if k not in ('attack', 'version'))})"
+            for step in self.config
+        )
+
+    @classmethod
+    def of_config(cls, config: Sequence[Mapping[str, Any]]) -> AttackSpec:
+        """Read a spec back from its `config`.
+
+        Raises:
+            UnknownNameError: there is no such attack or parameter.
+            ConfigError: a value is out of range, or an attack has another version here.
+        """
+        steps = []
+        for step in config:
+            family, version = str(step.get("attack")), step.get("version")
+            if (here := ATTACKS[family].version) != version:
+                raise ConfigError(
+                    f"attack {family} has version {version} in this configuration and {here} in this installation: "
+                    "run it with the release that it was written with"
+                )
+            values = {key: value for key, value in step.items() if key not in ("attack", "version")}
+            steps.append(configured(ATTACKS, family, values))
+        return cls(tuple(steps))
 
     @property
     def digest(self) -> str:

@@ -42,6 +42,7 @@ def _root(
 
 def _mount() -> None:
     """Attach the commands; each module imports torch and lm-eval only inside its functions."""
+    from . import attack_commands as attacking
     from . import eval_commands as evaluating
     from . import inspect_commands as inspecting
     from . import leaderboard_commands as leaderboard
@@ -50,7 +51,7 @@ def _mount() -> None:
     from . import sweep_commands as sweeping
     from . import train_commands as training
 
-    for module in (planning, evaluating, training, sweeping, scoring, inspecting):
+    for module in (planning, evaluating, attacking, training, sweeping, scoring, inspecting):
         module.mount(app)
     leaderboard.mount(app)
 

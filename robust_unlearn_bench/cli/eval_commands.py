@@ -1,4 +1,4 @@
-"""rub eval, rub attack: lm-eval tasks under attacks, and attacked checkpoints."""
+"""rub eval: lm-eval tasks under attacks."""
 
 from __future__ import annotations
 
@@ -23,13 +23,6 @@ class Keep(str, Enum):
     cpu = "cpu"
     disk = "disk"
     reload = "reload"
-
-
-class Format(str, Enum):
-    """Formats that `rub attack` writes."""
-
-    floats = "floats"
-    gptq = "gptq"
 
 
 def evaluate(
@@ -152,41 +145,6 @@ def _controls(
     typer.echo(f"results and records are in {out}")
 
 
-def attack(
-    spec: Annotated[str, typer.Argument(help="Attack: gptq4, relearn50, 'relearn100(lr=2e-5)', relearn50+gptq4")],
-    model: Annotated[str, typer.Option(help="Float checkpoint: folder or hub name.")],
-    out: Annotated[Path, typer.Option(help="New folder for the attacked checkpoint.")],
-    suite: Annotated[str | None, typer.Option(help="Suite whose forget and retain text the attack uses.")] = None,
-    dtype: Annotated[str, typer.Option(help="Dtype of the weights: auto, float32, bfloat16, …")] = "auto",
-    device: Annotated[str, typer.Option(help="cpu, cuda, …")] = "cpu",
-    data_dir: Annotated[Path | None, typer.Option(help="Local mirror of the data (like RUB_DATA).")] = None,
-    format: Annotated[
-        Format, typer.Option(help="floats: dequantised weights; gptq: packed by gptqmodel, for attacks ending in gptq.")
-    ] = Format.floats,
-) -> None:
-    """Write an attacked checkpoint that any backend can load, with a card of its provenance.
-
-    Example: rub attack relearn50+gptq4 --suite nano_books --model DIR --out attacked/
-    """
-    from ..harness.attacked_checkpoint import CARD, attack_checkpoint
-    from .progress import bar
-
-    with bar(spec) as progress:
-        folder = attack_checkpoint(
-            spec,
-            model,
-            out,
-            suite=suite,
-            data_dir=str(data_dir) if data_dir else None,
-            dtype=dtype,
-            device=device,
-            packed=format is Format.gptq,
-            progress=progress,
-        )
-    typer.echo(f"{folder}  (provenance in {folder / CARD})")
-
-
 def mount(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(attack)
     app.command("eval")(evaluate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from . import leaderboard_attack_commands as found
 from . import leaderboard_board_commands as boards
 from . import leaderboard_record_commands as records
 
@@ -19,6 +20,7 @@ COMMANDS = (
 )
 for command in COMMANDS:
     leaderboard_app.command()(command)
+leaderboard_app.add_typer(found.found_app)
 
 
 def mount(app: typer.Typer) -> None:

@@ -2,7 +2,8 @@
 
 records/<submission_id>/     record.json and its item files; never change
 anchors/<suite>-<version>/   target/ and retrain/, records of the controls
-events/<submission_id>.jsonl what maintainers decided, append-only
+attacks/<attack_id>/         attack.json and the records behind it: attacks that others found on rows; never change
+events/<id>.jsonl            what maintainers decided about a row or an attack, append-only
 reported/<name>.json         numbers copied from publications
 scores/<suite>-<version>.json  derived; `rub leaderboard rescore` rewrites them
 schema/                      JSON Schema of the record
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import RecordError
+from .record.attack_entry import AttackEntry, load_attack
 from .record.entry import Entry, load
 from .record.events import Standing, State, Tier, append_event, read_standing
 from .record.reported import Reported, read_reported
@@ -68,15 +70,28 @@ class Store:
             found[suites[0]] = pair
         return found
 
+    def attacks(self) -> list[AttackEntry]:
+        """Every attack that others found, with its standing, by id.
+
+        Raises:
+            RecordError: a file in the store is not valid.
+        """
+        return [load_attack(folder, self.standing(folder.name)) for folder in self._folders("attacks")]
+
     def reported(self) -> list[Reported]:
         """Published tables, by file name."""
         return [read_reported(path) for path in sorted((self.root / "reported").glob("*.json"))]
 
     def boards(self, least: Tier = "items_verified") -> list[Board]:
         """One board for every suite version that has anchors, by name."""
-        entries = self.entries()
+        entries, attacks = self.entries(), self.attacks()
         return [
-            score([e for e in entries if (e.record.suite.name, e.record.suite.version) == key], *pair, least=least)
+            score(
+                [e for e in entries if (e.record.suite.name, e.record.suite.version) == key],
+                *pair,
+                least=least,
+                found=[a for a in attacks if (a.record.on.suite, a.record.on.suite_version) == key],
+            )
             for key, pair in sorted(self.anchors().items())
         ]
 
@@ -99,6 +114,34 @@ class Store:
         part.rename(folder)
         append_event(self._events(entry.id), by=by, reason=reason, tier=tier)
         return folder
+
+    def add_attack(self, entry: AttackEntry, *, by: str, reason: str) -> Path:
+        """Copy an attack and the records behind it in, and note that its items were checked.
+
+        Raises:
+            RecordError: the attack is already there.
+        """
+        folder = self.root / "attacks" / entry.id
+        if folder.exists():
+            raise RecordError(f"{entry.id} is already on the board; records never change")
+        part = folder.with_name(f".{entry.id}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        entry.save(part)
+        part.rename(folder)
+        append_event(self._events(entry.id), by=by, reason=reason, tier="items_verified")
+        return folder
+
+    def judge_attack(
+        self, entry: AttackEntry, *, by: str, reason: str, tier: Tier | None = None, state: State | None = None
+    ) -> None:
+        """Append an event to the log of an attack that is on the board.
+
+        Raises:
+            RecordError: it is not.
+        """
+        if not (self.root / "attacks" / entry.id).is_dir():
+            raise RecordError(f"{entry.id} is not on this board; add it with `rub leaderboard attack add`")
+        append_event(self._events(entry.id), by=by, reason=reason, tier=tier, state=state)
 
     def set_anchor(self, entry: Entry, role: str) -> Path:
         """Make a record the target or the retrain model of its suite version.

@@ -34,7 +34,9 @@ def missing(suite: str, done: Iterable[tuple[str, str]]) -> list[str]:
         Every missing cell as "task attack".
     """
     known, there = _suite(suite), set(done)
-    cells = [(f"{suite}_{leaf.name}", attack) for attack in known.attacks for leaf in known.under(attack)] if known else []
+    cells = (
+        [(f"{suite}_{leaf.name}", attack) for attack in known.attacks for leaf in known.under(attack)] if known else []
+    )
     return [" ".join(cell) for cell in cells if cell not in there]
 
 

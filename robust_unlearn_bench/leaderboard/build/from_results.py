@@ -12,17 +12,17 @@ from typing import Any, Literal
 
 from ...errors import RecordError
 from ...metrics.membership import SIDES
-from .coverage import in_order, missing
 from ..record.attack_id import AttackId, without_seed
 from ..record.entry import Entry
 from ..record.field_types import utc_now
 from ..record.file_hash import file_sha256
 from ..record.items import Items, Value, aggregate
-from .lmeval_results import TaskRun, read_items_of, read_results, result_files
-from ..scoring.measure import SCORED_ROLES
+from ..record.sanitise import sanitised
 from ..record.schema import File, Kind, MetricSpec, run_id
 from ..record.sealing import seal
-from ..record.sanitise import sanitised
+from ..scoring.measure import SCORED_ROLES
+from .coverage import in_order, missing
+from .lmeval_results import TaskRun, read_items_of, read_results, result_files
 from .method_card import method_of
 
 __all__ = ["Built", "record_from_results"]
@@ -157,7 +157,9 @@ def _attacks(runs: Sequence[TaskRun]) -> dict[str, dict[str, Any]]:
             "seed": seed,
             "digest": report.get("digest"),
             "config": [sanitised(step) for step in report["config"]],
-            "diagnostics": [sanitised(step) for step in (diagnostics if isinstance(diagnostics, list) else [diagnostics])],
+            "diagnostics": [
+                sanitised(step) for step in (diagnostics if isinstance(diagnostics, list) else [diagnostics])
+            ],
             "weight_change": change if isinstance(change, float) and change == change and abs(change) < 1e300 else None,
             "seconds": report.get("seconds"),
         }

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RecordError
-from ..record.schema import Method
 from ..record.sanitise import sanitised
+from ..record.schema import Method
 
 __all__ = ["method_fields", "method_of"]
 

@@ -21,7 +21,7 @@ from ..store import Anchors, Store
 from .finding import Finding
 from .plausibility import unusual
 
-__all__ = ["Verdict", "check_weights", "validate", "validate_for"]
+__all__ = ["TOLERANCE", "Verdict", "check_weights", "own_findings", "validate", "validate_for"]
 
 TOLERANCE = 1e-6
 """Largest difference between a reported number and the one that its items give."""
@@ -73,6 +73,11 @@ def validate_for(store: Store, entry: Entry) -> Verdict:
     """Check a record that is to be added to a leaderboard folder."""
     suite = entry.record.suite
     return validate(entry, store.anchors().get((suite.name, suite.version)), store.entries())
+
+
+def own_findings(entry: Entry) -> list[Finding]:
+    """What is wrong with a record whatever the board: its numbers are not those of its items."""
+    return list(_own(entry))
 
 
 def check_weights(record: Record, folder: Path) -> list[Finding]:

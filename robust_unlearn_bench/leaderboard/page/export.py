@@ -124,6 +124,8 @@ def _row(row: Row) -> dict[str, Any]:
         "unranked": row.unranked,
         **{name: _number(getattr(row, name)) for name in _NUMBERS},
         "decides": row.decides,
+        "reported": _number(row.reported) if row.reported else None,
+        "external": _number(row.external) if row.external else None,
         "worst": row.worst._asdict() if row.worst else None,
         "missing": list(row.missing),
         "over_unlearned": [cell._asdict() for cell in row.over_unlearned],

@@ -19,10 +19,16 @@ __all__ = ["MAX_RECORD_BYTES", "identity", "json_schema", "parse_record", "read_
 MAX_RECORD_BYTES = 256 * 1024
 
 
-def identity(fields: Mapping[str, Any]) -> str:
-    """`rub1-` and the first 128 bits of the SHA-256 of the canonical JSON of everything but the id itself."""
-    body = {key: value for key, value in fields.items() if key != "submission_id"}
-    return f"rub1-{hashlib.sha256(canonical(body)).hexdigest()[:32]}"
+def identity(fields: Mapping[str, Any], prefix: str = "rub1", own: str = "submission_id") -> str:
+    """The prefix and the first 128 bits of the SHA-256 of the canonical JSON of everything but the id itself.
+
+    Args:
+        fields: content of the record.
+        prefix: beginning of the id, which names the kind of record.
+        own: field that holds the id.
+    """
+    body = {key: value for key, value in fields.items() if key != own}
+    return f"{prefix}-{hashlib.sha256(canonical(body)).hexdigest()[:32]}"
 
 
 def seal(**fields: Any) -> Record:

@@ -78,7 +78,9 @@ class Row:
         envelopes: the most that any attack elicits within a budget, by metric and attacker.
         rank: place among the ranked rows, shared by ties; None for anchors, partial and unverified rows.
         unranked: why the row has no rank, or None when it has one.
-        replicates: bootstrap replicates of the score, [B], or None.
+        replicates: bootstrap replicates of the score that ranks the row, [B], or None.
+        reported: the score when every attack that others found on the model is added to the suite's; None without one.
+        external: the same with the attacks that were run again with the same result.
     """
 
     entry: Entry
@@ -98,6 +100,16 @@ class Row:
     rank: int | None = None
     unranked: str | None = None
     replicates: Floats | None = field(default=None, compare=False, repr=False)
+    reported: Number | None = None
+    external: Number | None = None
+
+    @property
+    def ranking(self) -> Number:
+        """The score that ranks the row: the lower of the suite's own and that under verified external attacks."""
+        standard, external = self.score.value, self.external
+        if external is None or external.value is None or standard is None:
+            return self.score
+        return external if external.value < standard else self.score
 
     @property
     def record(self) -> Record:

@@ -38,9 +38,11 @@ def board_rows(board: Board) -> list[dict[str, str]]:
 
     Columns: rank, model, optimizer grade; score with its interval, forgetting by what the model says and by what it
     holds, utility; 1 − the largest leakage; forgetting and utility under each attack, where attacks that differ in their
-    amount alone share a column that shows the worst of them; what decides.
+    amount alone share a column that shows the worst of them; where others found attacks, the score with all of
+    them added, and with the verified ones; what decides.
     """
     columns = columns_of(board)
+    attacked = any(row.reported is not None for row in board.rows)
     table = []
     for row in board.rows:
         line = {
@@ -57,6 +59,10 @@ def board_rows(board: Board) -> list[dict[str, str]]:
             leaked, kept = row.leaked(column.names), row.kept(column.names)
             line[f"{column.title}\nforgot/useful"] = (
                 f"{percent(None if leaked is None else 1 - leaked)} / {percent(kept)}"
+            )
+        if attacked:
+            line["reported"], line["external"] = (
+                "" if number is None else percent(number.value) for number in (row.reported, row.external)
             )
         line["decided by"] = verdict(row, board)
         table.append(line)

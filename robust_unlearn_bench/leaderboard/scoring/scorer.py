@@ -26,10 +26,12 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import RecordError
+from ..record.attack_entry import AttackEntry
 from ..record.attack_id import AttackId
 from ..record.entry import Entry
 from ..record.events import TIERS, Tier
 from .board import Board, Row
+from .external import joined, on_model
 from .extremes import largest, smallest, spanning
 from .families import Family, holds, says
 from .measure import Design, Estimate, measure
@@ -55,6 +57,7 @@ def score(
     replicates: int = REPLICATES,
     seed: int = 0,
     least: Tier = "self_reported",
+    found: Sequence[AttackEntry] = (),
 ) -> Board:
     """Score models against the target and the retrain model of their suite.
 
@@ -65,6 +68,8 @@ def score(
         replicates: number of bootstrap replicates.
         seed: seed of the bootstrap.
         least: the weakest tier that is ranked.
+        found: attacks that others found on the models of rows; a row is ranked by the lower of its score under the
+            suite's attacks and that with the verified ones added.
 
     Raises:
         RecordError: an anchor lacks items, target and retrain are the same weights, or a row is of another suite.
@@ -76,7 +81,10 @@ def score(
     listed = {entry.id: entry for entry in (*entries, target, retrain)}
     named = {attack.name: attack.id for attack in target.record.attacks}
     attacks = tuple(named[name] for name in design.attacks)
-    scored = {key: _row(entry, design, controls, attacks) for key, entry in listed.items()}
+    scored = {
+        key: _with_external(_row(entry, design, controls, attacks), target, retrain, found, design)
+        for key, entry in listed.items()
+    }
     few = min(
         (design.draws[cell.task].shape[1] for cell in design.cells("forget") if cell.task in design.draws), default=0
     )
@@ -175,6 +183,27 @@ def _row(entry: Entry, design: Design, controls: Controls, attacks: Sequence[Att
     )
 
 
+def _with_external(row: Row, target: Entry, retrain: Entry, found: Sequence[AttackEntry], design: Design) -> Row:
+    """Score the row with the attacks of others added, all of them and the verified ones."""
+
+    def under(attacks: Sequence[AttackEntry]) -> Row | None:
+        if not attacks:
+            return None
+        own, *anchors = (
+            joined(entry, [attack.parts[role] for attack in attacks])
+            for entry, role in ((row.entry, "model"), (target, "target"), (retrain, "retrain"))
+        )
+        board = score([own], anchors[0], anchors[1], replicates=design.replicates, seed=design.seed)
+        return next(other for other in board.rows if other.entry.id == row.entry.id)
+
+    reported = under(on_model(row.entry, found, verified=False))
+    external = under(on_model(row.entry, found, verified=True))
+    row = replace(row, reported=reported.score if reported else None, external=external.score if external else None)
+    if external is not None and row.ranking is row.external:
+        return replace(row, replicates=external.replicates, worst=external.worst)
+    return row
+
+
 def _one_minus(trace: Estimate) -> Estimate:
     return Estimate(1 - trace.point, None if trace.replicates is None else 1 - trace.replicates)
 
@@ -224,7 +253,7 @@ def _ranked(rows: Sequence[Row]) -> list[Row]:
     chosen = [row for row in rows if row.unranked is None]
     if not chosen:
         return list(rows)
-    points = np.array([row.score.value for row in chosen], dtype=float)
+    points = np.array([row.ranking.value for row in chosen], dtype=float)
     draws = np.stack([row.replicates for row in chosen if row.replicates is not None], axis=1)
     draws = np.where(np.isfinite(draws), draws, points)
     place = dict(zip((row.entry.id for row in chosen), ranks(points, draws), strict=True))
@@ -236,8 +265,8 @@ def _ordered(rows: Sequence[Row]) -> list[Row]:
     return sorted(
         rows,
         key=lambda row: (
-            row.score.value is None,
-            -(row.score.value or 0.0),
+            row.ranking.value is None,
+            -(row.ranking.value or 0.0),
             row.record.display_name,
             row.entry.id,
         ),

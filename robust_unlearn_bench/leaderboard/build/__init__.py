@@ -1,0 +1,3 @@
+"""From lm-eval results to a record."""
+
+from __future__ import annotations
