@@ -77,7 +77,7 @@ def evaluate(
     def evaluated(source: str, folder: Path | None) -> dict[str, Any]:
         return run(
             "hf",
-            {"pretrained": source, "dtype": dtype},
+            {"pretrained": source, "dtype": dtype, "use_safetensors": True},
             names,
             attacks=_specs(attacks or ""),
             suite=suite,

@@ -27,7 +27,7 @@ class Form(str, Enum):
     latex = "latex"
 
 
-def rescore(root: Root = None, least: Least = Tier.items_verified) -> None:
+def rescore(root: Root = None, least: Least = Tier.recomputed) -> None:
     """Recompute all scores, write them to scores/, and print every row that changed.
 
     Example: rub leaderboard rescore
@@ -86,7 +86,7 @@ def table(
     form: Annotated[Form, typer.Option("--format", help="Format of the table.")] = Form.text,
     suite: Annotated[str | None, typer.Option(help="Only this suite.")] = None,
     root: Root = None,
-    least: Least = Tier.items_verified,
+    least: Least = Tier.recomputed,
 ) -> None:
     """Print the ranking for a terminal, a README or a paper.
 
@@ -101,7 +101,7 @@ def table(
 def export(
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("every_eval"),
     root: Root = None,
-    least: Least = Tier.items_verified,
+    least: Least = Tier.recomputed,
 ) -> None:
     """Write every row in the format of the Every Eval Ever database, one JSON file per submission.
 
@@ -122,7 +122,7 @@ def export(
 def build(
     out: Annotated[Path, typer.Option(help="Folder of the site.")] = Path("site"),
     root: Root = None,
-    least: Least = Tier.items_verified,
+    least: Least = Tier.recomputed,
 ) -> None:
     """Write the static site, which also opens from the file system.
 

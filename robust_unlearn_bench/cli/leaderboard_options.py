@@ -21,7 +21,7 @@ class Tier(str, Enum):
     """Tiers of verification of a row."""
 
     self_reported = "self_reported"
-    items_verified = "items_verified"
+    recomputed = "recomputed"
     replayed = "replayed"
 
 

@@ -72,7 +72,7 @@ class Store:
         """Published tables, by file name."""
         return [read_reported(path) for path in sorted((self.root / "reported").glob("*.json"))]
 
-    def boards(self, least: Tier = "items_verified") -> list[Board]:
+    def boards(self, least: Tier = "recomputed") -> list[Board]:
         """One board for every suite version that has anchors, by name."""
         entries = self.entries()
         return [

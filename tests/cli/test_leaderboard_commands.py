@@ -52,7 +52,7 @@ def root(saved: dict[str, Path], tmp_path: Path) -> Path:
     for role in ("target", "retrain"):
         run(leaderboard_app, "anchor", saved[role], role, "--root", root)
     for name in ("good", "bad"):
-        assert "items_verified" in run(leaderboard_app, "add", saved[name], "--root", root)
+        assert "recomputed" in run(leaderboard_app, "add", saved[name], "--root", root)
     return root
 
 
@@ -71,7 +71,7 @@ def test_from_record_to_page(root: Path, tmp_path: Path, cast: dict[str, Entry])
 
 def test_validate_says_yes_or_no(root: Path, saved: dict[str, Path], tmp_path: Path) -> None:
     there = next((root / "records").iterdir())
-    assert "valid, items_verified" in run(leaderboard_app, "validate", there, "--root", root)
+    assert "valid, recomputed" in run(leaderboard_app, "validate", there, "--root", root)
     broken = saved["good"] / "record.json"
     broken.write_text(broken.read_text().replace('"Good"', '"Best"'))
     assert "NOT valid" in run(leaderboard_app, "validate", saved["good"], "--root", root, code=1)

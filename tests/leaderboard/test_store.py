@@ -21,7 +21,7 @@ def store(tmp_path: Path, cast: dict[str, Entry]) -> Store:
     store.set_anchor(cast["target"], "target")
     store.set_anchor(cast["retrain"], "retrain")
     for name in ("adam", "hybrid"):
-        store.add(cast[name], tier="items_verified", by="ci", reason="validated")
+        store.add(cast[name], tier="recomputed", by="ci", reason="validated")
     return store
 
 
@@ -51,7 +51,7 @@ def test_events_are_appended_and_folded(store: Store, cast: dict[str, Entry]) ->
     store.decide(name[5:11], by="maintainers", reason="the replay gave other numbers", state="quarantined")
     standing = store.standing(name)
     assert (standing.tier, standing.state, standing.reason) == (
-        "items_verified",
+        "recomputed",
         "quarantined",
         "the replay gave other numbers",
     )

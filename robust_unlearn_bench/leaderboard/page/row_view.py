@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ __all__ = ["Line", "groups", "interval_text", "line_of", "meter", "page_name", "
 _ON_FORGET_TEXT = ("relearn", "relearn_const", "relearn_ep")
 """Families that train on the whole forget text: k50 is read from their curves."""
 
-_TIERS = {"replayed": "replayed", "items_verified": "verified", "self_reported": "self-reported"}
+_TIERS = {"replayed": "replayed", "recomputed": "verified", "self_reported": "self-reported"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +121,19 @@ def meter(number: Number) -> str:
 
 
 def rerun(record: Record, attack: AttackId) -> str | None:
-    """The command that measures this model under this attack again; None where the parameters are not the suite's own."""
+    """The command that measures this model under this attack again; None where the parameters are not the suite's own.
+
+    The model's arguments are one JSON object: lm-eval would split `key=value,…` at every comma of a value.
+    """
     if not attack.own:
         return None
     group = clean_group(record.suite.name) if attack.name == "none" else f"{record.suite.name}__{attack.name}"
     model = record.model
-    where = f"pretrained={model.name}" + (f",revision={model.revision}" if model.revision else "")
-    arguments = where + (f",dtype={model.dtype}" if model.dtype else "")
-    return f"lm_eval --tasks {shlex.quote(group)} --model hf --model_args {shlex.quote(arguments)} --output_path results --log_samples"
+    named = {"pretrained": model.name, "revision": model.revision, "dtype": model.dtype}
+    arguments: dict[str, object] = {key: value for key, value in named.items() if value is not None}
+    arguments |= {"use_safetensors": True, "trust_remote_code": False}
+    words = ["lm_eval", "--tasks", group, "--model", "hf", "--model_args", json.dumps(arguments)]
+    return shlex.join([*words, "--output_path", "results", "--log_samples"])
 
 
 def interval_text(number: Number) -> str:

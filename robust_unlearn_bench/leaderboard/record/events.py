@@ -18,10 +18,10 @@ from .strict_json import canonical, read_bytes, read_lines
 
 __all__ = ["STATES", "TIERS", "Event", "Standing", "append_event", "read_standing"]
 
-Tier = Literal["self_reported", "items_verified", "replayed"]
+Tier = Literal["self_reported", "recomputed", "replayed"]
 State = Literal["active", "quarantined", "withdrawn", "superseded"]
 
-TIERS: tuple[Tier, ...] = ("self_reported", "items_verified", "replayed")
+TIERS: tuple[Tier, ...] = ("self_reported", "recomputed", "replayed")
 """How far a row was checked, weakest first."""
 
 STATES: tuple[State, ...] = ("active", "quarantined", "withdrawn", "superseded")

@@ -26,7 +26,7 @@ from robust_unlearn_bench.leaderboard.scoring.scorer import score
 @pytest.fixture(scope="module")
 def board(cast: dict[str, Entry]) -> Board:
     quarantined = Standing(
-        "items_verified",
+        "recomputed",
         "quarantined",
         (Event(at="2026-01-05T00:00:00Z", by="maintainers", reason="replay gave other numbers", state="quarantined"),),
     )
