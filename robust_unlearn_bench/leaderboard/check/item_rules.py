@@ -43,13 +43,16 @@ def implausible_values(entry: Entry) -> Iterator[Finding]:
                     break
 
 
-def unlike_target(task: Task, items: Items, target: Items) -> Iterator[tuple[str, str]]:
+def unlike_target(
+    task: Task, items: Items, target: Items, whose: str = "the suite's target"
+) -> Iterator[tuple[str, str]]:
     """Find scored columns whose values have another form than the target's.
 
     Args:
         task: the task as the suite describes it.
         items: items of the task, of the same documents in the same order as the target's.
         target: the target's items.
+        whose: what the other items are called in messages.
 
     Yields:
         (place, message) for the first such document of each column: a number where the target has components or null,
@@ -61,7 +64,7 @@ def unlike_target(task: Task, items: Items, target: Items) -> Iterator[tuple[str
             continue
         for line, (ours, known) in enumerate(zip(column, theirs, strict=False), start=1):
             if _form(ours) != _form(known):
-                yield f"{run} {metric} line {line}", f"{_words(ours)}, the suite's target has {_words(known)} there"
+                yield f"{run} {metric} line {line}", f"{_words(ours)}, where {whose} has {_words(known)}"
                 break
 
 
