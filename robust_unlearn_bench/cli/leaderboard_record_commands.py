@@ -154,7 +154,8 @@ def replay(
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Folder of the replayed model.")] = None,
     accept: Annotated[
-        bool, typer.Option("--accept", help="Note that the row was re-run, if every cell was measured again and agrees.")
+        bool,
+        typer.Option("--accept", help="Note that the row was re-run, if every cell was measured again and agrees."),
     ] = False,
     by: By = "maintainers",
     root: Root = None,

@@ -22,7 +22,9 @@ def own_attacks(record: Record) -> Iterator[Finding]:
     for i, attack in enumerate(record.attacks):
         where = f"attacks.{i} ({attack.name})"
         if seed_of(attack.config) != attack.seed:
-            yield Finding("error", f"{where}.seed", f"{attack.seed}, but its configuration says {seed_of(attack.config)}")
+            yield Finding(
+                "error", f"{where}.seed", f"{attack.seed}, but its configuration says {seed_of(attack.config)}"
+            )
         if attack.digest is not None and attack.digest != (digest := digest_of(attack.config)):
             yield Finding("error", f"{where}.digest", f"{attack.digest}, but its configuration hashes to {digest}")
         if attack.weight_change == 0 and not _none(attack):

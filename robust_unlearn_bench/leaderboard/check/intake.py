@@ -110,7 +110,9 @@ def examine(repository: Path, base: str, head: str) -> list[Finding]:
     for change in changed:
         folders.setdefault("/".join(change.path.split("/")[:3]), []).append(change)
     if len(folders) > MAX_RECORDS:
-        findings.append(Finding("error", "pull request", f"{len(folders)} records; submit at most {MAX_RECORDS} at once"))
+        findings.append(
+            Finding("error", "pull request", f"{len(folders)} records; submit at most {MAX_RECORDS} at once")
+        )
     if any(finding.level == "error" for finding in findings):
         return findings
     store = Store(repository / "leaderboard")

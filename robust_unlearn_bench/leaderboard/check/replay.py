@@ -153,7 +153,7 @@ def _one_sided(differences: Sequence[float]) -> float:
     """P(at least so many of n fair coins) over the differences that are not 0."""
     moved = [difference for difference in differences if abs(difference) > 1e-9]
     n, k = len(moved), sum(difference > 0 for difference in moved)
-    return sum(math.comb(n, i) for i in range(k, n + 1)) / 2**n
+    return float(sum(math.comb(n, i) for i in range(k, n + 1)) / 2**n)
 
 
 def _same(columns: Sequence[Sequence[object] | None]) -> float | None:

@@ -27,7 +27,9 @@ def incomparable(old: Entry, new: Entry, gate: Gate, calibration: Calibration | 
     if calibration is not None and calibration.suite != [a.name, a.version]:
         errors.append(f"the calibration is of suite {' '.join(calibration.suite)}; calibrate on {a.name} {a.version}")
     for name, entry in (("baseline", old), ("candidate", new)):
-        errors += [f"the {name} is not valid: {f.field}: {f.message}" for f in inconsistent(entry) if f.level == "error"]
+        errors += [
+            f"the {name} is not valid: {f.field}: {f.message}" for f in inconsistent(entry) if f.level == "error"
+        ]
     return errors + [f"{gated.cell}: {error}" for gated in gate.metric for error in _apart(old, new, gated)]
 
 

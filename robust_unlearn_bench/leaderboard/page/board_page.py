@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..record.grades import grade_of
 from ..record.reported import Reported
 from ..scoring.board import Board
 from ..scoring.board_table import percent
+from ..scoring.likeness import Likeness
 from .charts.canvas import GLYPHS
 from .charts.curves import curves
 from .charts.dumbbell import Change, dumbbell
@@ -27,8 +29,13 @@ def board_key(board: Board) -> str:
     return f"s-{board.suite}"
 
 
-def board_values(board: Board) -> dict[str, Any]:
-    """Values of a board that the template `index.html.j2` shows."""
+def board_values(board: Board, alike: Mapping[str, Sequence[Likeness]]) -> dict[str, Any]:
+    """Values of a board that the template `index.html.j2` shows.
+
+    Args:
+        board: the board.
+        alike: submission id → what the row has in common with others.
+    """
     relearns = any(attack.line for attack in board.attacks)
     columns = [("rank", "#", "n"), ("name", "model", ""), ("score", "score", "n"), ("grade", "optimizer grade", "")]
     columns += [("forgetting", "robust forgetting", "n"), ("utility", "utility", "n")]
@@ -40,7 +47,7 @@ def board_values(board: Board) -> dict[str, Any]:
         "key": board_key(board),
         "models": len(board.rows),
         "columns": columns,
-        "groups": groups(board),
+        "groups": groups(board, alike),
         "relearns": relearns,
         "unit": k50_unit(board),
         "skipped": [

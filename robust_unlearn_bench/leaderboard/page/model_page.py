@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..record.schema import Attack, run_id
 from ..scoring.board import Board, Row
+from ..scoring.likeness import Likeness
 from .board_page import board_key
 from .charts.curves import curves
 from .charts.marks import mark_of
-from .row_view import k50_unit, line_of, rerun
+from .row_view import k50_unit, line_of, page_name, rerun
 
 __all__ = ["model_values"]
 
 
-def model_values(row: Row, board: Board) -> dict[str, Any]:
-    """Values that the template `model.html.j2` shows."""
+def model_values(row: Row, board: Board, alike: Sequence[Likeness] = ()) -> dict[str, Any]:
+    """Values that the template `model.html.j2` shows.
+
+    Args:
+        row: the row.
+        board: the board on which it stands.
+        alike: what the row has in common with others.
+    """
     record = row.entry.record
     mark = mark_of(row)
     by_attack = [(a, [f for f in row.forgetting if f.cell.attack == a.name]) for a in board.attacks]
@@ -27,7 +34,9 @@ def model_values(row: Row, board: Board) -> dict[str, Any]:
         key=board_key(board),
         row=row,
         unit=k50_unit(board),
-        l=line_of(row, board),
+        l=line_of(row, board, alike),
+        alike=[(likeness, page_name(likeness.other)) for likeness in alike],
+        submitter=_submitter(row),
         record=record,
         deciding=next((f for f in row.forgetting if f.cell == row.worst), None),
         svg=curves([mark], line, "own") if line else "",
@@ -68,6 +77,14 @@ def _others(row: Row) -> list[tuple[str, list[float | None]]]:
         for metric, spec in described.metrics.items()
         if spec.role in ("privacy", "report")
     ]
+
+
+def _submitter(row: Row) -> str:
+    """Who measured the model, as the record says; that it was a maintainer is for the events to say."""
+    relationship = row.record.relationship
+    if relationship == "maintainer" and not row.entry.standing.events and row.unranked != "anchor":
+        return "somebody who says to be a maintainer"
+    return {"author": "its author", "third_party": "a third party", "maintainer": "a maintainer"}[relationship]
 
 
 def _facts(row: Row) -> list[tuple[str, str]]:

@@ -13,15 +13,20 @@ from ..record.grades import GRADES, Grade
 from ..record.schema import Record
 from ..scoring.board import Board, Row
 from ..scoring.board_table import percent
+from ..scoring.likeness import Likeness
 from ..scoring.stats import Number
 from .charts.canvas import GLYPHS
 
-__all__ = ["Line", "groups", "interval_text", "line_of", "meter", "page_name", "rerun"]
+__all__ = ["TIER_WORDS", "Line", "groups", "interval_text", "line_of", "meter", "page_name", "rerun"]
 
 _ON_FORGET_TEXT = ("relearn", "relearn_const", "relearn_ep")
 """Families that train on the whole forget text: k50 is read from their curves."""
 
-_TIERS = {"replayed": "replayed", "recomputed": "verified", "self_reported": "self-reported"}
+TIER_WORDS = {"replayed": "re-run", "recomputed": "recomputed", "self_reported": "self-reported"}
+"""How far a row was checked, in words: nothing is called verified that was not run again."""
+
+_FLAGS, _FLAG = 3, 60
+"""Warnings of attacks that the index shows for a row, and the characters of each; its page shows them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +71,12 @@ def page_name(entry_id: str) -> str:
     return f"m/{entry_id.removeprefix('rub1-')[:10]}.html"
 
 
-def groups(board: Board) -> list[tuple[str, str, list[Line]]]:
+def groups(board: Board, alike: Mapping[str, Sequence[Likeness]]) -> list[tuple[str, str, list[Line]]]:
     """The lines of the table in groups: ranked rows, rows that are not ranked, controls.
+
+    Args:
+        board: the board.
+        alike: submission id → what the row has in common with others.
 
     Returns:
         (key, heading, lines) of every group that is not empty.
@@ -78,19 +87,26 @@ def groups(board: Board) -> list[tuple[str, str, list[Line]]]:
         ("unranked", "Not ranked", [r for r in others if r.rank is None]),
         ("controls", "Controls: the ends of the scale", [r for r in board.rows if r.control]),
     )
-    return [(key, title, [line_of(row, board) for row in rows]) for key, title, rows in parts if rows]
+    return [
+        (key, title, [line_of(row, board, alike.get(row.entry.id, ())) for row in rows])
+        for key, title, rows in parts
+        if rows
+    ]
 
 
-def line_of(row: Row, board: Board) -> Line:
+def line_of(row: Row, board: Board, alike: Sequence[Likeness]) -> Line:
     """Format one row of a board."""
     record, standing = row.entry.record, row.entry.standing
-    tier = _TIERS[standing.tier]
+    tier = TIER_WORDS[standing.tier]
     shown = row.control or row.unranked in (None, standing.tier.replace("_", " "))
     notes = [] if shown else [str(row.unranked)]
     if row.over_unlearned and not row.control:
         notes.append("over-unlearned: knows less than the retrain model")
-    if flags := sorted({flag for attack in record.attacks for flag in attack.flags}):
-        notes.append(", ".join(flag.replace("_", " ") for flag in flags))
+    notes += [f"{likeness.what} {likeness.name}" for likeness in alike[:_FLAGS]]
+    flags = sorted({flag for attack in record.attacks for flag in attack.flags})
+    notes += [_short(flag.replace("_", " ")) for flag in flags[:_FLAGS]]
+    if more := max(len(flags) - _FLAGS, 0) + max(len(alike) - _FLAGS, 0):
+        notes.append(f"and {more} more")
     method = " · ".join(part for part in (record.method.objective, record.method.optimizer) if part)
     return Line(
         row=row,
@@ -108,6 +124,10 @@ def line_of(row: Row, board: Board) -> Line:
         decided="–" if row.worst is None else f"{row.worst.task.removeprefix(board.suite + '_')}, {row.worst.attack}",
         note="; ".join(notes),
     )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _FLAG else text[: _FLAG - 1] + "…"
 
 
 def meter(number: Number) -> str:
@@ -157,7 +177,7 @@ def options(boards: Sequence[Board]) -> Mapping[str, list[str]]:
     return {
         "suite": [board.suite for board in boards],
         "attack": list(dict.fromkeys(attack.name for board in boards for attack in board.attacks)),
-        "tier": [_TIERS[t] for t in _TIERS if any(row.entry.standing.tier == t for row in rows)],
+        "tier": [TIER_WORDS[t] for t in TIER_WORDS if any(row.entry.standing.tier == t for row in rows)],
         "objective": sorted({row.record.method.objective for row in rows if row.record.method.objective}),
         "grade": grades,
         "base": sorted({row.record.model.base for row in rows if row.record.model.base}),

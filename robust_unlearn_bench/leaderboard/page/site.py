@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ from ..record.grades import GRADES, grade_of
 from ..record.reported import Reported
 from ..scoring.board import Board
 from ..scoring.board_table import percent
+from ..scoring.likeness import Likeness, likenesses
 from ..scoring.overall import overall
 from .board_page import board_values, reported_values
 from .charts.canvas import GLYPHS
 from .export import board_csv, board_json
 from .model_page import model_values
-from .row_view import heat_class, interval_text, options, page_name
+from .row_view import TIER_WORDS, heat_class, interval_text, options, page_name
 
 __all__ = ["build_page", "render"]
 
@@ -47,15 +48,17 @@ def build_page(boards: Sequence[Board], out: Path | str, reported: Sequence[Repo
 
 def render(boards: Sequence[Board], reported: Sequence[Reported] = ()) -> dict[str, bytes]:
     """Every file of the site: relative path → content."""
+    alike = {key: found for board in boards for key, found in likenesses([r.entry for r in board.rows]).items()}
     site = {
-        "index.html": _index(boards, reported),
+        "index.html": _index(boards, reported, alike),
         **({"published.html": _published(reported)} if reported else {}),
         "data/board.json": board_json(boards, reported),
         "data/board.csv": board_csv(boards),
     }
     for board in boards:
         for row in board.rows:
-            site[page_name(row.entry.id)] = _page("model.html.j2", script=False, **model_values(row, board))
+            values = model_values(row, board, alike.get(row.entry.id, ()))
+            site[page_name(row.entry.id)] = _page("model.html.j2", script=False, **values)
             site[f"data/records/{row.entry.id}.json"] = row.record.json_bytes()
     return site
 
@@ -71,7 +74,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        percent=percent, interval=interval_text, heat=heat_class, breakable=_breakable, version=__version__
+        words=TIER_WORDS,
+        percent=percent,
+        interval=interval_text,
+        heat=heat_class,
+        breakable=_breakable,
+        version=__version__,
     )
     return environment
 
@@ -97,11 +105,11 @@ def _content_hash(text: str) -> str:
     return b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _index(boards: Sequence[Board], reported: Sequence[Reported]) -> bytes:
+def _index(boards: Sequence[Board], reported: Sequence[Reported], alike: Mapping[str, Sequence[Likeness]]) -> bytes:
     return _page(
         "index.html.j2",
         script=True,
-        boards=[board_values(board) for board in boards],
+        boards=[board_values(board, alike) for board in boards],
         methods=overall(boards),
         reported=bool(reported),
         options=options(boards),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...errors import RecordError
 from .events import Standing
 from .items import Items, describe, encode_items, read_items
 from .schema import ItemFile, Record

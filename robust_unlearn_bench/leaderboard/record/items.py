@@ -138,14 +138,18 @@ def read_items(path: Path, expected: ItemFile | None = None) -> Items:
         except ValidationError as error:
             raise RecordError(explain(error, f"{path} line {number}")) from error
         if row.doc_id != number - 1:
-            raise RecordError(f"{path} line {number}: doc_id = {row.doc_id}, {number - 1} comes here; keep dataset order")
+            raise RecordError(
+                f"{path} line {number}: doc_id = {row.doc_id}, {number - 1} comes here; keep dataset order"
+            )
         if not table.add(row):
             raise RecordError(
                 f"{path} line {number}: scores names other runs or metrics than line 1; give every cell, null if unscored"
             )
     items = table.items()
     if encode_items(items) != raw:
-        raise RecordError(f"{path}: not written as item files are (order, spaces, number format); build the record again")
+        raise RecordError(
+            f"{path}: not written as item files are (order, spaces, number format); build the record again"
+        )
     return items
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..record.entry import Entry
 from ..record.items import Value
@@ -98,12 +99,16 @@ class _Print:
 
     Attributes:
         entry: the record.
-        columns: (task, run, metric) → values of the scored metrics, [documents], NaN where a document is not scored.
+        columns: (task, run, metric) → values of the scored metrics, [documents], 2 where a document is not scored.
+        informative: which of them lie strictly between 0 and 1, [documents].
+        means: means of the columns.
         weights: hashes of its weight files.
+        name: skeleton of its display name.
     """
 
     entry: Entry
     columns: dict[tuple[str, str, str], Floats]
+    informative: dict[tuple[str, str, str], NDArray[np.bool_]]
     means: dict[tuple[str, str, str], float]
     weights: frozenset[str]
     name: str
@@ -120,7 +125,8 @@ class _Print:
         return cls(
             entry,
             columns,
-            {key: float(np.nanmean(column)) for key, column in columns.items() if np.isfinite(column).any()},
+            {key: (column > 0) & (column < 1) for key, column in columns.items()},
+            {key: float(column.mean()) for key, column in columns.items() if len(column)},
             frozenset(file.sha256 for file in record.model.weights.values()),
             skeleton(record.display_name),
         )
@@ -177,7 +183,7 @@ def _items(a: _Print, b: _Print) -> Iterator[str]:
     if apart.mean() <= COPIED:  # a mean over documents never differs more than its documents do
         total, count = 0.0, 0
         for key in keys:
-            difference = _informative(a.columns[key], b.columns[key])
+            difference = _differences(a, b, key)
             total, count = total + float(difference.sum()), count + len(difference)
         if count >= _LEAST and total / count <= COPIED:
             yield f"items that differ by {total / count:.1g} on average from those of"
@@ -186,17 +192,16 @@ def _items(a: _Print, b: _Print) -> Iterator[str]:
     if "target" in (a.entry.record.model.kind, b.entry.record.model.kind):
         return  # a model that an attack brings back answers like the target, document by document
     for key in (key for key, gap in zip(keys, apart, strict=True) if gap <= EXACT):
-        difference = _informative(a.columns[key], b.columns[key])
-        copied += len(difference) >= _LEAST and float((difference <= EXACT).mean()) >= 0.95
+        difference = _differences(a, b, key)
+        copied += len(difference) >= _LEAST and np.count_nonzero(difference <= EXACT) >= 0.95 * len(difference)
     if copied:
         yield f"{copied} of {len(keys)} item columns, value by value, in common with"
 
 
-def _informative(a: Floats, b: Floats) -> Floats:
-    """Absolute differences where either value is strictly between 0 and 1."""
-    with np.errstate(invalid="ignore"):
-        kept = ((a > 0) & (a < 1)) | ((b > 0) & (b < 1))
-    difference: Floats = np.abs(a - b)[kept & np.isfinite(a) & np.isfinite(b)]
+def _differences(a: _Print, b: _Print, key: tuple[str, str, str]) -> Floats:
+    """Absolute differences of one column where either value is informative."""
+    kept = a.informative[key] | b.informative[key]
+    difference: Floats = np.abs(a.columns[key][kept] - b.columns[key][kept])
     return difference
 
 
@@ -219,4 +224,4 @@ def _numbers(column: Sequence[Value]) -> Floats:
 
 def _number(value: Value) -> float:
     known = [x for x in (value.values() if isinstance(value, dict) else (value,)) if x is not None]
-    return sum(known) / len(known) if known else float("nan")
+    return sum(known) / len(known) if known else 2.0

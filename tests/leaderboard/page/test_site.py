@@ -125,7 +125,10 @@ def test_model_page_has_hashes_config_and_rerun_command(site: dict[str, str], ca
     for task in record.suite.tasks.values():
         assert task.items is not None
         assert task.items.sha256 in page
-    assert "lm_eval --tasks nano_books__relearn50 --model hf --model_args &#39;{&#34;pretrained&#34;: &#34;npo-hybrid" in page
+    assert (
+        "lm_eval --tasks nano_books__relearn50 --model hf --model_args &#39;{&#34;pretrained&#34;: &#34;npo-hybrid"
+        in page
+    )
 
 
 def test_json_is_lossless_and_csv_agrees(site: dict[str, str], board: Board) -> None:
