@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -204,6 +205,44 @@ def test_workflows_pin_their_actions_and_hold_no_write_token(root: Path) -> None
     assert "pull_request_target" not in text
     assert "head.ref" not in text
     assert "head.sha" not in text
+
+
+@pytest.mark.parametrize(("path", "expected"), [("leaderboard/x.md", True), ("README.md", False)])
+def test_the_workflow_judges_what_the_merge_would_change_on_the_board(
+    root: Path, repository: Path, path: str, expected: bool
+) -> None:
+    (repository / path).write_text("x")
+    git(repository, "update-ref", "refs/intake/head", commit(repository))
+    git(repository, "checkout", "-q", "main")
+    (repository / "leaderboard" / "news.md").write_text("of somebody else")
+    base = commit(repository)
+    intake = yaml.safe_load((root / ".github" / "workflows" / "intake.yml").read_text())
+    step = next(step for step in intake["jobs"]["records"]["steps"] if step.get("id") == "touched")
+    output = repository.parent / "output"
+    environment = {**os.environ, "BASE": base, "GITHUB_OUTPUT": str(output)}
+    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=repository, env=environment, check=True)
+    assert (output.exists() and "board=true" in output.read_text()) is expected
+
+
+def test_the_ruleset_and_code_owners_protect_what_judges(root: Path) -> None:
+    owners = [line.split() for line in (root / ".github" / "CODEOWNERS").read_text().splitlines() if line[:1] not in "#"]
+    owned = {line[0]: line[1:] for line in owners}
+    for path in ("*", "/.github/", "/leaderboard/events/", "/leaderboard/anchors/"):
+        assert owned[path], path
+    ruleset = json.loads((root / ".github" / "rulesets" / "main.json").read_text())
+    rules = {rule["type"]: rule.get("parameters", {}) for rule in ruleset["rules"]}
+    assert rules["pull_request"]["require_code_owner_review"]
+    assert rules["pull_request"]["allowed_merge_methods"] == ["squash"]
+    assert rules["required_status_checks"]["strict_required_status_checks_policy"]
+    required = {check["context"] for check in rules["required_status_checks"]["required_status_checks"]}
+    jobs = {
+        job
+        for file in (root / ".github" / "workflows").glob("*.yml")
+        for job in yaml.safe_load(file.read_text())["jobs"]
+    }
+    assert required <= jobs
+    assert "records" in required
+    assert ruleset["bypass_actors"] == []
 
 
 def test_the_package_reads_no_pickles(root: Path) -> None:
