@@ -185,6 +185,18 @@ def test_escapes(text: str) -> None:
     ET.fromstring(ET.tostring(ET.Element("x", message=xml(text))))
 
 
+@pytest.mark.parametrize("text", [" =1+1", "\t=1+1", "  +1", '"=1+1', "'@x", "\ufeff=1", "＝1", "|cmd", " %x"])
+def test_formulas_behind_spaces_and_quotes_stay_text(text: str) -> None:
+    assert csv_cell(text).startswith("'")
+
+
+@pytest.mark.parametrize("text", ["a;=1+1", "a\t=1+1", "a;@x", ";=cmd|' /C calc'!A0"])
+def test_no_cell_falls_apart_into_another_with_a_formula(text: str) -> None:
+    parts = re.split("[;\t]", csv_cell(text))
+    assert len(parts) == 1
+    assert csv_cell("plain text") == "plain text"
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_gate_reports_survive(text: str) -> None:
     result = Result(text, text, (), (text + "\n::error::second",))

@@ -33,6 +33,8 @@ def implausible_values(entry: Entry) -> Iterator[Finding]:
             if metric not in task.metrics or run not in entry.record.runs:
                 yield Finding("error", where, "the record reports no such run or metric; build both from one run")
                 continue
+            if len({isinstance(value, Mapping) for value in column if value is not None}) > 1:
+                yield Finding("error", where, "numbers on some documents, components on others: a metric has one form")
             low, high = _range(task, metric)
             for line, number in _numbers(column):
                 if not low <= number <= high:

@@ -17,7 +17,7 @@ from ..scoring.likeness import Likeness
 from ..scoring.stats import Number
 from .charts.canvas import GLYPHS
 
-__all__ = ["TIER_WORDS", "Line", "groups", "interval_text", "line_of", "meter", "page_name", "rerun"]
+__all__ = ["TIER_WORDS", "Line", "groups", "interval_text", "line_of", "meter", "page_name", "rerun", "short_page_name"]
 
 _ON_FORGET_TEXT = ("relearn", "relearn_const", "relearn_ep")
 """Families that train on the whole forget text: k50 is read from their curves."""
@@ -67,7 +67,12 @@ class Line:
 
 
 def page_name(entry_id: str) -> str:
-    """File name of a permalink page."""
+    """File name of a permalink page: the whole id, of which two submissions never share more than chance allows."""
+    return f"m/{entry_id.removeprefix('rub1-')}.html"
+
+
+def short_page_name(entry_id: str) -> str:
+    """File name under which the page was linked to once: 40 bits, which can be made to collide in seconds."""
     return f"m/{entry_id.removeprefix('rub1-')[:10]}.html"
 
 

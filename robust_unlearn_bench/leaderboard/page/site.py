@@ -20,7 +20,7 @@ from markupsafe import Markup
 from ... import __version__
 from ..record.grades import GRADES, grade_of
 from ..record.reported import Reported
-from ..scoring.board import Board
+from ..scoring.board import Board, Row
 from ..scoring.board_table import percent
 from ..scoring.likeness import Likeness, likenesses
 from ..scoring.overall import overall
@@ -28,7 +28,7 @@ from .board_page import board_values, reported_values
 from .charts.canvas import GLYPHS
 from .export import board_csv, board_json
 from .model_page import model_values
-from .row_view import TIER_WORDS, heat_class, interval_text, options, page_name
+from .row_view import TIER_WORDS, heat_class, interval_text, options, page_name, short_page_name
 
 __all__ = ["build_page", "render"]
 
@@ -52,15 +52,25 @@ def render(boards: Sequence[Board], reported: Sequence[Reported] = ()) -> dict[s
     site = {
         "index.html": _index(boards, reported, alike),
         **({"published.html": _published(reported)} if reported else {}),
-        "data/board.json": board_json(boards, reported),
+        "data/board.json": board_json(boards, reported, alike),
         "data/board.csv": board_csv(boards),
     }
+    site |= _redirects([row for board in boards for row in board.rows])
     for board in boards:
         for row in board.rows:
             values = model_values(row, board, alike.get(row.entry.id, ()))
             site[page_name(row.entry.id)] = _page("model.html.j2", script=False, **values)
             site[f"data/records/{row.entry.id}.json"] = row.record.json_bytes()
     return site
+
+
+def _redirects(rows: Sequence[Row]) -> dict[str, bytes]:
+    """A page for every permalink of the time when they were short: it leads to the row, or to all that it could mean."""
+    meant: dict[str, dict[str, str]] = {}
+    for row in rows:
+        names = meant.setdefault(short_page_name(row.entry.id), {})
+        names[page_name(row.entry.id).removeprefix("m/")] = row.record.display_name
+    return {short: _page("moved.html.j2", script=False, names=sorted(names.items())) for short, names in meant.items()}
 
 
 @lru_cache(maxsize=1)

@@ -22,7 +22,7 @@ Tier = Literal["self_reported", "recomputed", "replayed"]
 State = Literal["active", "quarantined", "withdrawn", "superseded"]
 
 TIERS: tuple[Tier, ...] = ("self_reported", "recomputed", "replayed")
-"""How far a row was checked, weakest first."""
+"""How far a row was checked, weakest first: as submitted, recomputed from the submitted items, run again by maintainers."""
 
 STATES: tuple[State, ...] = ("active", "quarantined", "withdrawn", "superseded")
 """Only active rows are ranked; the others stay visible."""
@@ -54,7 +54,7 @@ class Standing:
 
     @property
     def ranked(self) -> bool:
-        """Whether the row may be ranked: active and its items verified."""
+        """Whether the row may be ranked: active, and its numbers recomputed from its items."""
         return self.state == "active" and self.tier != "self_reported"
 
     @property

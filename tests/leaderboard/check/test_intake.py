@@ -225,7 +225,9 @@ def test_the_workflow_judges_what_the_merge_would_change_on_the_board(
 
 
 def test_the_ruleset_and_code_owners_protect_what_judges(root: Path) -> None:
-    owners = [line.split() for line in (root / ".github" / "CODEOWNERS").read_text().splitlines() if line[:1] not in "#"]
+    owners = [
+        line.split() for line in (root / ".github" / "CODEOWNERS").read_text().splitlines() if line[:1] not in "#"
+    ]
     owned = {line[0]: line[1:] for line in owners}
     for path in ("*", "/.github/", "/leaderboard/events/", "/leaderboard/anchors/"):
         assert owned[path], path
