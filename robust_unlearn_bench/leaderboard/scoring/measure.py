@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
 from ...errors import RecordError
 from ...metrics.bootstrap import cluster_draws
 from ..record.entry import Entry
 from ..record.schema import MetricSpec, Record, run_id
-from .stats import Floats, Moments, seed_draws
+from .stats import Floats, Moments
+from .worst_seed import worst_seed
 
 __all__ = ["Cell", "Design", "Estimate", "Measured", "measure"]
 
@@ -91,7 +90,7 @@ class Design:
 
 
 def measure(entry: Entry, design: Design) -> Measured:
-    """Points and replicates of every cell that the record has, attack seeds averaged (and resampled).
+    """Points and replicates of every cell that the record has, under the worst of the attack's seeds.
 
     Raises:
         RecordError: another suite or version, or items of other documents.
@@ -108,8 +107,9 @@ def measure(entry: Entry, design: Design) -> Measured:
         for attack in design.attacks:
             seeds = [a.seed for a in record.attacks if a.name == attack]
             runs = [run_id(attack, s) for s in seeds]
-            estimate = _from_items(columns.get(task, {}), metric, attack, runs, design) or _from_record(
-                record, Cell(task, metric, attack)
+            spec = design.metrics[task, metric]
+            estimate = _from_items(columns.get(task, {}), metric, runs, spec) or _from_record(
+                record, Cell(task, metric, attack), spec
             )
             if estimate is not None:
                 found[Cell(task, metric, attack)] = estimate
@@ -130,18 +130,16 @@ def _columns(entry: Entry, task: str, design: Design) -> dict[tuple[str, str], t
 
 
 def _from_items(
-    columns: Mapping[tuple[str, str], tuple[float, Floats]], metric: str, attack: str, runs: list[str], design: Design
+    columns: Mapping[tuple[str, str], tuple[float, Floats]], metric: str, runs: list[str], spec: MetricSpec
 ) -> Estimate | None:
     found = [columns[run, metric] for run in runs if (run, metric) in columns]
     if not found or len(found) < len(runs) or any(point != point for point, _ in found):
         return None
-    weights = seed_draws(attack, len(found), design.replicates, design.seed)
-    stacked = np.stack([values for _, values in found], axis=1)
-    return Estimate(float(np.mean([point for point, _ in found])), (weights * stacked).sum(axis=1))
+    return Estimate(*found[worst_seed([point for point, _ in found], spec)])
 
 
-def _from_record(record: Record, cell: Cell) -> Estimate | None:
-    """The mean over seeds of the reported values, without replicates."""
+def _from_record(record: Record, cell: Cell, spec: MetricSpec) -> Estimate | None:
+    """The worst of the reported values over seeds, without replicates."""
     values = [r.value for r in record.results if (r.task, r.metric, r.attack) == cell]
     known = [value for value in values if value is not None]
-    return Estimate(float(np.mean(known)), None) if known and len(known) == len(values) else None
+    return Estimate(known[worst_seed(known, spec)], None) if known and len(known) == len(values) else None

@@ -83,12 +83,12 @@ def test_lines_name_their_number() -> None:
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """The best of three."""
+    """The best of three, in this process's own time: other processes may be busy."""
     best = math.inf
     for _ in range(3):
-        started = time.perf_counter()
+        started = time.process_time()
         run()
-        best = min(best, time.perf_counter() - started)
+        best = min(best, time.process_time() - started)
     return best
 
 
@@ -113,9 +113,9 @@ TEXTS: dict[str, Callable[[int], str]] = {
 def test_time_grows_linearly_with_what_is_refused(what: str) -> None:
     """A file of 64 kB held the parser for 25 seconds: every quote began a new search to the end."""
     make = TEXTS[what]
-    small, large = make(20_000), make(80_000)
+    small, large = make(5_000), make(40_000)
     ratio = seconds(refused(large)) / max(seconds(refused(small)), 1e-4)
-    assert ratio < 4 * len(large) / len(small) / 2, what  # 16 if it were quadratic
+    assert ratio < (len(large) / len(small)) ** 1.6, what  # 64 if it were quadratic
 
 
 def peak(run: Callable[[], object]) -> int:
