@@ -52,14 +52,15 @@ Rows = list[dict[str, Any]]
 def a_value(rows: Rows, rng: random.Random) -> None:
     row = rng.choice(rows)
     run = rng.choice(sorted(row["scores"]))
-    row["scores"][run][rng.choice(sorted(row["scores"][run]))] = rng.choice(VALUES)
+    plain = rng.random() < 0.6
+    row["scores"][run][rng.choice(sorted(row["scores"][run]))] = rng.choice([0.0, 0.25, 1.0] if plain else VALUES)
 
 
 def a_column(rows: Rows, rng: random.Random) -> None:
     run = rng.choice(sorted(rows[0]["scores"]))
     metric = rng.choice(sorted(rows[0]["scores"][run]))
     how: list[Callable[[float], Any]] = [
-        lambda v: 0.0, lambda v: v * 0.5, lambda v: 1.0 - v, lambda v: v + 1e-4, lambda v: v - 1e-4, lambda v: None,
+        lambda v: 0.0, lambda v: v * 0.5, lambda v: v * 0.9, lambda v: max(0.0, v - 0.25), lambda v: 1.0 - v, lambda v: v + 1e-4, lambda v: v - 1e-4, lambda v: None,
         lambda v: None if v > 0.25 else v, lambda v: round(v), lambda v: {"a": v}, lambda v: {"a": v, "b": 0.0},
         lambda v: max(0.0, min(1.0, v + rng.uniform(-0.3, 0.1))), lambda v: int(v), lambda v: 1.0,
     ]  # fmt: skip
@@ -137,7 +138,7 @@ def write_mutant(entry: Entry, folder: Path, rng: random.Random) -> None:
     fields["model"] = {**fields["model"], **STOLEN}
     fields["display_name"] = f"Mutant {rng.random()}"
     files: dict[str, bytes] = {}
-    edited = rng.sample(sorted(entry.items), rng.randrange(1, len(entry.items) + 1))
+    edited = rng.sample(sorted(entry.items), rng.choice([1, 1, 1, 2, 3]))
     for task, raw in ((task, (folder.parent / f"{task}.original").read_bytes()) for task in entry.items):
         if task in edited:
             raw = edit(raw, task, fields, rng)
@@ -161,10 +162,10 @@ def write_mutant(entry: Entry, folder: Path, rng: random.Random) -> None:
 
 def edit(raw: bytes, task: str, fields: dict[str, Any], rng: random.Random) -> bytes:
     """Edit the items of a task, and make the record's results and counts follow from them."""
-    if rng.random() < 0.2:
+    if rng.random() < 0.1:
         return damaged(raw, rng)
     rows = [json.loads(line) for line in raw.splitlines()]
-    for _ in range(rng.randrange(1, 4)):
+    for _ in range(rng.choice([1, 1, 2])):
         if rows and all(row.get("scores") and isinstance(row["scores"], dict) for row in rows):
             rng.choice(EDITS)(rows, rng)
     fields["suite"]["tasks"][task]["n"] = len(rows)
@@ -231,12 +232,11 @@ def test_mutants_are_refused_or_labelled_or_worse(cast: dict[str, Entry], anchor
         result = check(honest, workshop / "mutant", gate)
         assert result.exit_code in (0, 1, 2, 3), case
         assert all((as_json(result), as_junit(result), as_markdown(result), as_annotations(result) or result.ok)), case
-        try:
-            entry = load(workshop / "mutant")
-        except RecordError as error:
+        entry = read(workshop / "mutant")
+        if isinstance(entry, RecordError):
             outcomes["unreadable"] += 1
-            assert str(error).isprintable(), case
-            assert str(error)[800:] == "", case
+            assert str(entry).isprintable(), case
+            assert len(str(entry)) < 800, case
             assert result.exit_code == 3, case
             continue
         verdict = validate(entry, anchors, [honest])
@@ -251,6 +251,14 @@ def test_mutants_are_refused_or_labelled_or_worse(cast: dict[str, Entry], anchor
     print(dict(outcomes))
     assert outcomes["unreadable"] + outcomes["refused"] > outcomes["may stand"] > 0
     assert outcomes["better, labelled"] > 0
+
+
+def read(folder: Path) -> Entry | RecordError:
+    """The record, or the project's own error; anything else is raised."""
+    try:
+        return load(folder)
+    except RecordError as error:
+        return error
 
 
 def value_of(entry: Entry, anchors: Anchors) -> float:

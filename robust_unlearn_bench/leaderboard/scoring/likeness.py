@@ -73,7 +73,7 @@ def likenesses(entries: Sequence[Entry]) -> dict[str, list[Likeness]]:
     labelled. Models that know nothing by construction, and the controls, are compared with but not labelled.
 
     Returns:
-        Submission id → what the row has in common with others.
+        Submission id → what the row has in common with others, the controls first.
     """
     found: dict[str, list[Likeness]] = {}
     prints = [_Print.of(entry) for entry in entries]
@@ -84,7 +84,8 @@ def likenesses(entries: Sequence[Entry]) -> dict[str, list[Likeness]]:
                 if one.entry.record.model.kind == "unlearned" and not _before(one.entry, other.entry):
                     likeness = Likeness(other.entry.id, other.entry.record.display_name, what)
                     found.setdefault(one.entry.id, []).append(likeness)
-    return found
+    controls = {entry.id for entry in entries if entry.record.model.kind != "unlearned"}
+    return {key: sorted(ours, key=lambda likeness: likeness.other not in controls) for key, ours in found.items()}
 
 
 def skeleton(name: str) -> str:
@@ -139,11 +140,13 @@ def _comparable(a: Entry, b: Entry) -> bool:
 def _candidates(prints: Sequence[_Print]) -> list[tuple[int, int]]:
     """Pairs that may have something in common; the means of their columns, and their hashes and names, rule out the rest."""
     pairs: set[tuple[int, int]] = set()
-    shared: dict[object, list[int]] = {}
+    shared: dict[tuple[str, str], list[int]] = {}
     for i, p in enumerate(prints):
-        for mark in (*p.weights, p.entry.record.model.fingerprint, f"name {p.name}"):
-            if mark is not None:
-                shared.setdefault(mark, []).append(i)
+        marks = {("weights", sha256) for sha256 in p.weights} | {("name", p.name)}
+        if p.entry.record.model.fingerprint is not None:
+            marks.add(("fingerprint", p.entry.record.model.fingerprint))
+        for mark in marks:
+            shared.setdefault(mark, []).append(i)
     for members in shared.values():
         pairs.update(combinations(members, 2))
     keys = sorted({key for p in prints for key in p.means})

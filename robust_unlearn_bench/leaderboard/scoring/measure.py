@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from ...errors import RecordError
 from ...metrics.bootstrap import cluster_draws
 from ..record.entry import Entry
