@@ -138,7 +138,7 @@ def build(
 
 def serve(
     site: Annotated[Path, typer.Argument(help="Folder of the site.")] = Path("site"),
-    port: Annotated[int, typer.Option(help="Port; 0 picks a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 8000,
 ) -> None:
     """Preview a built site on this machine.
 

@@ -60,9 +60,10 @@ def a_column(rows: Rows, rng: random.Random) -> None:
     run = rng.choice(sorted(rows[0]["scores"]))
     metric = rng.choice(sorted(rows[0]["scores"][run]))
     how: list[Callable[[float], Any]] = [
-        lambda v: 0.0, lambda v: v * 0.5, lambda v: v * 0.9, lambda v: max(0.0, v - 0.25), lambda v: 1.0 - v, lambda v: v + 1e-4, lambda v: v - 1e-4, lambda v: None,
-        lambda v: None if v > 0.25 else v, lambda v: round(v), lambda v: {"a": v}, lambda v: {"a": v, "b": 0.0},
-        lambda v: max(0.0, min(1.0, v + rng.uniform(-0.3, 0.1))), lambda v: int(v), lambda v: 1.0,
+        lambda v: 0.0, lambda v: v * 0.5, lambda v: v * 0.9, lambda v: max(0.0, v - 0.25), lambda v: 1.0 - v,
+        lambda v: v + 1e-4, lambda v: v - 1e-4, lambda v: None, lambda v: None if v > 0.25 else v,
+        lambda v: round(v), lambda v: int(v), lambda v: 1.0, lambda v: {"a": v}, lambda v: {"a": v, "b": 0.0},
+        lambda v: max(0.0, min(1.0, v + rng.uniform(-0.3, 0.1))),
     ]  # fmt: skip
     change = rng.choice(how)
     for row in rows:
