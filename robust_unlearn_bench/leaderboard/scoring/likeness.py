@@ -196,7 +196,9 @@ def _items(a: _Print, b: _Print) -> Iterator[str]:
         return  # a model that an attack brings back answers like the target, document by document
     for key in (key for key, gap in zip(keys, apart, strict=True) if gap <= EXACT):
         difference = _differences(a, b, key)
-        copied += len(difference) >= _LEAST and np.count_nonzero(difference <= EXACT) >= 0.95 * len(difference)
+        copied += int(
+            len(difference) >= _LEAST and int(np.count_nonzero(difference <= EXACT)) >= 0.95 * len(difference)
+        )
     if copied:
         yield f"{copied} of {len(keys)} item columns, value by value, in common with"
 
