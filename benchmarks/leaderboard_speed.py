@@ -56,7 +56,7 @@ def fill(store: Store, rows: int) -> None:
             objective="npo",
             optimizer=METHODS[i % len(METHODS)],
         )
-        store.add(entry, tier="items_verified", by="benchmark", reason="simulated")
+        store.add(entry, tier="recomputed", by="benchmark", reason="simulated")
 
 
 if __name__ == "__main__":

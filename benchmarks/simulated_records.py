@@ -113,7 +113,7 @@ class World:
             },
             method={"objective": objective, "optimizer": optimizer, "seeds": [0], **(method or {})},
             suite={"name": self.suite, "version": "1", "tasks": described},
-            attacks=[{"name": attack, "seed": seed, "config": [config_of(attack)]} for attack, seed in runs],
+            attacks=[{"name": attack, "seed": seed, "config": [config_of(attack, seed)]} for attack, seed in runs],
             results=results,
         )
         return Entry.unsaved(record, items)
@@ -151,13 +151,14 @@ class World:
         return result
 
 
-def config_of(attack: str) -> dict[str, Any]:
-    """Family and number of an attack that is written by its label alone, such as relearn50; no other parameter."""
+def config_of(attack: str, seed: int = 0) -> dict[str, Any]:
+    """Family and number of an attack that is written by its label alone, such as relearn50, and its seed unless 0."""
+    seeded = {"seed": seed} if seed else {}
     for family in ATTACKS:
         label = label_of(family)
         if (number := label.number(attack)) is not None:
-            return {"attack": family, "version": 1, label.field: number}
-    return {"attack": attack, "version": 1}
+            return {"attack": family, "version": 1, label.field: number, **seeded}
+    return {"attack": attack, "version": 1, **seeded}
 
 
 def _hash(*parts: object) -> str:

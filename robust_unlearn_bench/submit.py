@@ -23,6 +23,7 @@ from .leaderboard.build.method_card import method_fields
 from .leaderboard.check.checklist import checklist
 from .leaderboard.check.validate import Verdict, validate_for
 from .leaderboard.record.entry import Entry
+from .leaderboard.record.field_types import plain_name
 from .leaderboard.record.schema import Kind
 from .leaderboard.record.sealing import read_record
 from .leaderboard.store import Store
@@ -193,7 +194,7 @@ def _earlier(out: Path, suite: str, weights: _Weights) -> str | None:
     if not (out / "record.json").is_file():
         return None
     there = read_record(out / "record.json")
-    name = weights.repo or weights.folder.resolve().name
+    name = plain_name(weights.repo or weights.folder.resolve().name)
     if (there.suite.name, there.model.name) != (suite, name):
         raise ConfigError(
             f"{out} holds the submission of {there.model.name} to {there.suite.name}; choose another --out"

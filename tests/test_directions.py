@@ -23,7 +23,8 @@ attacks
 leaderboard/escape leaderboard/record
 leaderboard/scoring
 leaderboard/build leaderboard/store
-leaderboard/check leaderboard/gate leaderboard/page
+leaderboard/check
+leaderboard/gate leaderboard/page
 leaderboard/rescore
 leaderboard
 harness nano unlearn

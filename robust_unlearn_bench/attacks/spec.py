@@ -22,7 +22,7 @@ from ..configure import configured
 from ..errors import ConfigError, UnknownNameError
 from .attack import ATTACKS, Attack
 
-__all__ = ["AttackSpec", "Label", "label_of", "parse"]
+__all__ = ["AttackSpec", "Label", "digest_of", "label_of", "parse"]
 
 
 class Label(NamedTuple):
@@ -120,7 +120,7 @@ class AttackSpec:
     @property
     def digest(self) -> str:
         """First 12 hex digits of the SHA-256 of `config`."""
-        return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()[:12]
+        return digest_of(self.config)
 
     @property
     def trains(self) -> bool:
@@ -131,6 +131,11 @@ class AttackSpec:
     def is_none(self) -> bool:
         """True if no step changes the weights."""
         return all(step.name == "none" for step in self.steps)
+
+
+def digest_of(config: Sequence[Mapping[str, Any]]) -> str:
+    """First 12 hex digits of the SHA-256 of the resolved parameters of every step, as results and records hold them."""
+    return hashlib.sha256(json.dumps(list(config), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def parse(text: str | Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]] | None = None) -> AttackSpec:

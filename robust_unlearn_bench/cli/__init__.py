@@ -67,6 +67,12 @@ def main() -> None:
         if first_process():
             typer.echo(f"rub: {error}", err=True)
         sys.exit(2)
+    except OSError as error:
+        if error.filename is None:  # not about a path that somebody has typed
+            raise
+        if first_process():
+            typer.echo(f"rub: {str(error.filename)[:200]}: {error.strerror}; check the path", err=True)
+        sys.exit(2)
     except KeyboardInterrupt:
         typer.echo("rub: interrupted; finished work is kept, run the same command again to continue", err=True)
         sys.exit(130)

@@ -71,7 +71,7 @@ def evaluate(
     def evaluated(source: str, folder: Path | None) -> dict[str, Any]:
         return run(
             "hf",
-            {"pretrained": source, "dtype": dtype},
+            {"pretrained": source, "dtype": dtype, "use_safetensors": True},
             names,
             attacks=specs(attacks or ""),
             suite=suite,

@@ -32,21 +32,22 @@ def check(
 
     Exit codes: 0 held or improved · 1 regressed · 2 inconclusive (unless the policy is warn) · 3 invalid.
     """
+    from ..errors import RubError
     from ..leaderboard import gate
     from ..leaderboard.gate import report as gate_report
 
     try:
         result = gate.check(baseline, candidate, config)
-    except (OSError, ValueError) as error:
+        if json_out:
+            json_out.write_bytes(gate_report.as_json(result))
+        if junit:
+            junit.write_bytes(gate_report.as_junit(result))
+        if markdown:
+            with markdown.open("a", encoding="utf-8") as file:
+                file.write(gate_report.as_markdown(result))
+    except (OSError, ValueError, RubError) as error:  # 1 and 2 would read as verdicts
         typer.echo(f"rub: {error}", err=True)
         raise typer.Exit(3) from error
-    if json_out:
-        json_out.write_bytes(gate_report.as_json(result))
-    if junit:
-        junit.write_bytes(gate_report.as_junit(result))
-    if markdown:
-        with markdown.open("a", encoding="utf-8") as file:
-            file.write(gate_report.as_markdown(result))
     typer.echo(result.summary())
     if github:
         typer.echo(gate_report.as_annotations(result), nl=False)

@@ -85,6 +85,6 @@ def verify(
     typer.echo(f"{count - len(apart)} of {count} cells agree within {tolerance:g}")
     if apart:
         reason = f"run again: {len(apart)} of {count} cells disagree"
-        store.judge_attack(entry, by=by, reason=reason, tier="items_verified")
+        store.judge_attack(entry, by=by, reason=reason, tier="recomputed")
         raise typer.Exit(1)
     store.judge_attack(entry, by=by, reason=f"run again: {count} cells agree", tier="replayed")

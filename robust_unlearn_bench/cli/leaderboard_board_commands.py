@@ -29,7 +29,7 @@ class Form(str, Enum):
 
 def rescore(
     root: Root = None,
-    least: Least = Tier.items_verified,
+    least: Least = Tier.recomputed,
     since: Annotated[
         str | None, typer.Option(help="Compare with the kept scores of this version of the scorer, such as 1.0.")
     ] = None,
@@ -106,7 +106,7 @@ def table(
     form: Annotated[Form, typer.Option("--format", help="Format of the table.")] = Form.text,
     suite: Annotated[str | None, typer.Option(help="Only this suite.")] = None,
     root: Root = None,
-    least: Least = Tier.items_verified,
+    least: Least = Tier.recomputed,
 ) -> None:
     """Print the ranking for a terminal, a README or a paper.
 
@@ -121,7 +121,7 @@ def table(
 def export(
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("every_eval"),
     root: Root = None,
-    least: Least = Tier.items_verified,
+    least: Least = Tier.recomputed,
 ) -> None:
     """Write every row in the format of the Every Eval Ever database, one JSON file per submission.
 
@@ -142,7 +142,7 @@ def export(
 def build(
     out: Annotated[Path, typer.Option(help="Folder of the site.")] = Path("site"),
     root: Root = None,
-    least: Least = Tier.items_verified,
+    least: Least = Tier.recomputed,
 ) -> None:
     """Write the static site, which also opens from the file system.
 
@@ -158,7 +158,7 @@ def build(
 
 def serve(
     site: Annotated[Path, typer.Argument(help="Folder of the site.")] = Path("site"),
-    port: Annotated[int, typer.Option(help="Port; 0 picks a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 8000,
 ) -> None:
     """Preview a built site on this machine.
 

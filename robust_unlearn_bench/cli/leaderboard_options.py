@@ -18,10 +18,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 
 
 class Tier(str, Enum):
-    """Tiers of verification of a row."""
+    """How far a row was checked."""
 
     self_reported = "self_reported"
-    items_verified = "items_verified"
+    recomputed = "recomputed"
     replayed = "replayed"
 
 

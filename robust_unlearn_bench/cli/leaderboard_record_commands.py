@@ -153,7 +153,10 @@ def replay(
         float | None, typer.Option(help="Largest difference between two runs of one model; default: 0.02, a fraction.")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Folder of the replayed model.")] = None,
-    accept: Annotated[bool, typer.Option("--accept", help="Record the tier 'replayed' if all cells agree.")] = False,
+    accept: Annotated[
+        bool,
+        typer.Option("--accept", help="Note that the row was re-run, if every cell was measured again and agrees."),
+    ] = False,
     by: By = "maintainers",
     root: Root = None,
 ) -> None:
@@ -161,24 +164,26 @@ def replay(
 
     Example: rub leaderboard replay 3f2a91 replayed/
 
-    Exits with 1 when a cell disagrees.
+    Exits with 1 when a cell disagrees, was not measured again, or the differences favour the submitter.
     """
     from tabulate import tabulate
 
     from ..leaderboard.build.from_results import record_from_results
-    from ..leaderboard.check.replay import REPEATABILITY, agreement
+    from ..leaderboard.check.replay import REPEATABILITY, replayed
     from ..leaderboard.record.entry import load
 
     store = open_store(root)
     tolerance = REPEATABILITY if repeatability is None else repeatability
     folder = store.find(record)
-    cells = agreement(load(folder), record_from_results(results, model=model).entry, tolerance)
-    typer.echo(tabulate([asdict(cell) for cell in cells], headers="keys", floatfmt=".4f"))
-    disagree = [cell for cell in cells if not cell.within]
-    typer.echo(f"{len(cells) - len(disagree)} of {len(cells)} cells agree within {tolerance:g}")
-    if accept and not disagree:
-        store.decide(folder.name, by=by, reason=f"replayed: {len(cells)} cells agree", tier="replayed")
-    raise typer.Exit(1 if disagree else 0)
+    found = replayed(load(folder), record_from_results(results, model=model).entry, tolerance)
+    typer.echo(tabulate([asdict(cell) for cell in found.cells], headers="keys", floatfmt=".4f"))
+    agree = sum(cell.within for cell in found.cells)
+    typer.echo(f"{agree} of {len(found.cells)} cells agree within {tolerance:g}")
+    for objection in found.objections:
+        typer.echo(f"not re-run: {objection}")
+    if accept and not found.objections:
+        store.decide(folder.name, by=by, reason=f"re-run: all {agree} cells agree", tier="replayed")
+    raise typer.Exit(1 if found.objections else 0)
 
 
 def quarantine(

@@ -276,6 +276,7 @@ class AttackSession:
         identity = {
             "fingerprint": self._fingerprint,
             "dtype": str(getattr(model, "dtype", "")).removeprefix("torch."),
+            "remote_code": type(model).__module__.partition(".")[0] == "transformers_modules",
             "parameters": sum(p.numel() for p in model.parameters())
             if self._fingerprint and model is not None
             else None,

@@ -15,12 +15,17 @@ _LATEX = {
 }  # fmt: skip
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LINE_ENDS = re.compile("[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
+_FORMULA = re.compile("[\\s\"'\ufeff]*[=+@|%＝＋－＠-]")
 
 
 def csv_cell(text: str) -> str:
-    """Keep a spreadsheet from reading a cell as a formula: a leading = + - @ tab or return is quoted."""
-    flat = _LINE_ENDS.sub(" ", text)
-    return f"'{flat}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%") else flat
+    """Keep a spreadsheet from reading a cell as a formula, wherever it takes one cell for several.
+
+    A first = + - @ | or %, behind any spaces and quotes, is preceded by an apostrophe. Semicolons and tabs, which separate
+    cells in half of the world, become commas and spaces.
+    """
+    flat = _LINE_ENDS.sub(" ", text).replace("\t", " ").replace(";", ",")
+    return f"'{flat}" if _FORMULA.match(flat) else flat
 
 
 def markdown(text: str) -> str:

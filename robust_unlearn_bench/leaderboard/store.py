@@ -82,7 +82,7 @@ class Store:
         """Published tables, by file name."""
         return [read_reported(path) for path in sorted((self.root / "reported").glob("*.json"))]
 
-    def boards(self, least: Tier = "items_verified") -> list[Board]:
+    def boards(self, least: Tier = "recomputed") -> list[Board]:
         """One board for every suite version that has anchors, by name."""
         entries, attacks = self.entries(), self.attacks()
         return [
@@ -128,7 +128,7 @@ class Store:
         shutil.rmtree(part, ignore_errors=True)
         entry.save(part)
         part.rename(folder)
-        append_event(self._events(entry.id), by=by, reason=reason, tier="items_verified")
+        append_event(self._events(entry.id), by=by, reason=reason, tier="recomputed")
         return folder
 
     def judge_attack(

@@ -137,3 +137,18 @@ def test_unknown_attacks_and_tasks_are_named(checkpoint: Any) -> None:
 def test_a_model_that_is_nowhere_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot be loaded .* give a checkpoint folder or a hub name"):
         run("nano_books", "--model", tmp_path / "absent")
+
+
+def test_only_safetensors_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pickle beside them runs code when it is opened."""
+    import robust_unlearn_bench.harness.evaluate as harness
+
+    given = []
+
+    def evaluate(kind: str, arguments: dict[str, Any], tasks: list[str], **options: Any) -> dict[str, Any]:
+        given.append(arguments)
+        return {"results": {}, "configs": {}}
+
+    monkeypatch.setattr(harness, "evaluate", evaluate)
+    run("nano_books", "--model", tmp_path, "--json")
+    assert given == [{"pretrained": str(tmp_path), "dtype": "auto", "use_safetensors": True}]

@@ -10,6 +10,7 @@ import pytest
 from simulated_records import World
 from typer.testing import CliRunner
 
+from robust_unlearn_bench.cli import main
 from robust_unlearn_bench.cli.gate_commands import gate_app
 from robust_unlearn_bench.cli.leaderboard_commands import leaderboard_app
 from robust_unlearn_bench.errors import RubError
@@ -52,7 +53,7 @@ def root(saved: dict[str, Path], tmp_path: Path) -> Path:
     for role in ("target", "retrain"):
         run(leaderboard_app, "anchor", saved[role], role, "--root", root)
     for name in ("good", "bad"):
-        assert "items_verified" in run(leaderboard_app, "add", saved[name], "--root", root)
+        assert "recomputed" in run(leaderboard_app, "add", saved[name], "--root", root)
     return root
 
 
@@ -71,7 +72,7 @@ def test_from_record_to_page(root: Path, tmp_path: Path, cast: dict[str, Entry])
 
 def test_validate_says_yes_or_no(root: Path, saved: dict[str, Path], tmp_path: Path) -> None:
     there = next((root / "records").iterdir())
-    assert "valid, items_verified" in run(leaderboard_app, "validate", there, "--root", root)
+    assert "valid, recomputed" in run(leaderboard_app, "validate", there, "--root", root)
     broken = saved["good"] / "record.json"
     broken.write_text(broken.read_text().replace('"Good"', '"Best"'))
     assert "NOT valid" in run(leaderboard_app, "validate", saved["good"], "--root", root, code=1)
@@ -146,3 +147,71 @@ def test_gate_says_better_and_worse_in_words(saved: dict[str, Path], tmp_path: P
     assert low < value < high
     before, after = (float(x) for x in re.search(r"([\d.]+) → ([\d.]+)", relearn).groups())
     assert value == pytest.approx(before - after, abs=0.11)
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("validate", LONG),
+        ("validate", f"{LONG}/record.json"),
+        ("add", LONG),
+        ("anchor", LONG, "target"),
+        ("replay", "zz", LONG),
+        ("build", "--out", LONG),
+        ("intake", LONG, "--repository", LONG),
+    ],
+)
+def test_paths_that_no_file_system_holds_are_one_sentence(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    more = [] if command[0] == "intake" else ["--root", str(root)]
+    monkeypatch.setattr("sys.argv", ["rub", "leaderboard", *command, *more])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code in (1, 2)
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err
+    assert printed.err.count("\n") <= 1
+
+
+@pytest.mark.parametrize("number", ["nan", "-1", "1e9", "inf"])
+def test_odd_numbers_are_refused(saved: dict[str, Path], root: Path, number: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(gate_app, ["init", str(saved["good"]), "--margin", number, "--out", str(tmp_path / "g")])
+    assert isinstance(done.exception, RubError)
+    assert "not a fraction" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "margin = nan",
+        "margin = inf",
+        "margin = 1" + "0" * 400,
+        "margin = 1" + "0" * 5000,
+        "margin = true",
+        "margin = 2026-01-01",
+        "margin = " + "[" * 5000,
+        "x." * 3000 + "y = 1",
+    ],
+)
+def test_a_gate_that_cannot_be_read_exits_with_three(saved: dict[str, Path], tmp_path: Path, text: str) -> None:
+    """1 and 2 are verdicts: regressed and inconclusive."""
+    config = tmp_path / "gate.toml"
+    config.write_text(f'[[metric]]\ntask = "nano_books_verbmem"\nmetric = "rougeL_f1"\n{text}\n')
+    run(gate_app, "check", saved["good"], saved["good"], "--config", config, code=3)
+
+
+def test_what_goes_wrong_beside_the_comparison_exits_with_three(saved: dict[str, Path], tmp_path: Path) -> None:
+    config = tmp_path / "gate.toml"
+    run(gate_app, "init", saved["good"], "--out", config)
+    check = ("check", saved["good"], saved["good"], "--config", config)
+    run(gate_app, *check, "--json", tmp_path / "no" / "such.json", code=3)
+    run(gate_app, *check, "--junit", tmp_path, code=3)
+    run(gate_app, "check", LONG, saved["good"], "--config", config, code=3)
+    run(gate_app, "check", saved["good"], saved["good"], "--config", LONG, code=3)
+    config.write_text('calibration = "absent.json"\n' + config.read_text())
+    run(gate_app, *check, code=3)

@@ -140,7 +140,7 @@ def test_the_checklist_leads_to_a_pull_request_that_may_be_merged(board: Path, s
 
 def test_the_row_is_on_the_page(board: Path, submission: tuple[Path, str], place: Path) -> None:
     root = board / "leaderboard"
-    assert "items_verified" in rub("leaderboard", "add", submission[0], "--root", root)
+    assert "recomputed" in rub("leaderboard", "add", submission[0], "--root", root)
     rub("leaderboard", "build", "--root", root, "--out", place / "site")
     page = page_name(load(submission[0]).id)
     assert f"href={page}>Tiny NPO</a>" in (place / "site" / "index.html").read_text()

@@ -259,6 +259,16 @@ def test_lm_eval_s_own_cache_sees_no_attacked_answer(tiny_lm, none):
     assert seen == ["loglikelihood"]
 
 
+def test_code_of_the_models_own_repository_leaves_a_trace(tiny_lm, none, monkeypatch):
+    reports = []
+    for module in ("transformers.models.llama.modeling_llama", "transformers_modules.org.name.modeling"):
+        lm, asked = tiny_lm(), request(none)
+        monkeypatch.setattr(type(lm.model), "__module__", module)
+        AttackSession(lm).run([asked])
+        reports.append(asked.rub.plan.report["model"]["remote_code"])
+    assert reports == [False, True]
+
+
 def test_reports_hold_what_a_record_needs(tiny_lm):
     asked = request(Scale())
     AttackSession(tiny_lm()).run([asked])

@@ -44,16 +44,25 @@ def cast(world: World) -> dict[str, Entry]:
         "target": world.entry("Target", levels([0.95] * 5, good), kind="target"),
         "retrain": world.entry("Retrain", levels([0.15, 0.15, 0.25, 0.3, 0.4], good), kind="retrain"),
         "adam": world.entry(
-            "NPO Adam", levels([0.1, 0.3, 0.5, 0.7, 0.8], [0.8, 0.75, 0.8, 0.8, 0.8]), objective="npo", optimizer="adam"
+            "NPO Adam",
+            levels([0.1, 0.3, 0.5, 0.7, 0.8], [0.8, 0.75, 0.8, 0.8, 0.8]),
+            objective="npo",
+            optimizer="adam",
+            relationship="author",
         ),
         "hybrid": world.entry(
             "NPO Hybrid",
             levels([0.1, 0.1, 0.3, 0.45, 0.6], [0.8, 0.7, 0.8, 0.8, 0.8]),
             objective="npo",
             optimizer="hybrid",
+            relationship="author",
         ),
         "hider": world.entry(
-            "Refusal adapter", levels([0.02, 0.9, 0.93, 0.95, 0.95], good), objective="idk", optimizer="adam"
+            "Refusal adapter",
+            levels([0.02, 0.9, 0.93, 0.95, 0.95], good),
+            objective="idk",
+            optimizer="adam",
+            relationship="author",
         ),
         **{
             name: world.entry(name, nothing, kind="null")

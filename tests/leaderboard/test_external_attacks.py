@@ -76,7 +76,7 @@ def store(world: World, tmp_path: Path) -> Store:
         store.set_anchor(world.entry(role.title(), levels(STANDARD, forget), kind=role), role)
     for name, forget in (("Good", [0.15, 0.15, 0.22, 0.25, 0.3]), ("Fair", [0.2, 0.2, 0.35, 0.45, 0.6])):
         entry = world.entry(name, levels(STANDARD, forget), objective="npo", optimizer="adam")
-        store.add(entry, tier="items_verified", by="m", reason="r")
+        store.add(entry, tier="recomputed", by="m", reason="r")
     return store
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import csv
 import io
@@ -52,16 +53,15 @@ INVISIBLE = ["\u202eevil", "a\u2066b", "a\u2028b", "a\x00b", "a\x1b[31m", "a\u20
 def dressed(entry: Entry, text: str) -> Entry:
     """The entry with the text in every free-form field of its record."""
     told = {key: getattr(entry.record, key) for key in type(entry.record).model_fields if key != "submission_id"}
-    model = told["model"].model_copy(update={"name": text, "base": text, "adapter": text, "revision": text})
     method = told["method"].model_copy(
         update={"selected_on": text, "precision": text, "defends_against": [text], "hyperparameters": {"x": text},
                 "code_commit": text, "name": text}
     )  # fmt: skip
     attacks = [a.model_copy(update={"diagnostics": [{"flags": [text]}], "digest": text}) for a in told["attacks"]]
     environment = told["environment"].model_copy(update={"device": text})
-    more = {"display_name": text, "model": model, "method": method, "attacks": attacks, "environment": environment}
+    more = {"display_name": text, "method": method, "attacks": attacks, "environment": environment}
     standing = Standing(
-        "items_verified",
+        "recomputed",
         "quarantined",
         (Event(at="2026-01-05T00:00:00Z", by=text, reason=text, state="quarantined"),),
     )
@@ -115,9 +115,38 @@ def test_html_holds_the_text_and_nothing_of_its_markup(board: Board, cast: dict[
 def test_the_command_to_run_again_is_one_word_for_the_shell(board: Board) -> None:
     for row in board.rows:
         words = shlex.split(str(rerun(row.record, row.record.runs["relearn50"].id)))
-        assert words[:5] == ["lm_eval", "--tasks", "nano_books__relearn50", "--model", "hf"]
-        assert words[6].startswith(f"pretrained={row.record.model.name}")
+        assert words[:6] == ["lm_eval", "--tasks", "nano_books__relearn50", "--model", "hf", "--model_args"]
+        assert json.loads(words[6])["pretrained"] == row.record.model.name
         assert len(words) == 10
+
+
+SPLITTING = [text for text in HOSTILE if not text.isalnum()]
+SPLITTING += ["org/model,trust_remote_code=True", "a=b", "a b", "../up", "-x", "", "a\n"]
+
+
+@pytest.mark.parametrize("text", SPLITTING)
+@pytest.mark.parametrize("field", ["name", "revision", "dtype", "base", "adapter"])
+def test_what_a_command_is_printed_with_holds_nothing_that_splits(
+    cast: dict[str, Entry], field: str, text: str
+) -> None:
+    fields = _fields(cast["adam"])
+    with pytest.raises(RecordError, match=rf"model\.{field}"):
+        seal(**{**fields, "model": {**fields["model"], field: text}})
+
+
+@pytest.mark.parametrize("revision", [None, "abc", "refs/pr/1"])
+def test_lm_eval_reads_the_printed_arguments_as_they_are_meant(cast: dict[str, Entry], revision: str | None) -> None:
+    """Through lm-eval's own parser: nothing of a name, revision or dtype becomes an option."""
+    from lm_eval._cli.utils import MergeDictAction
+
+    fields = _fields(cast["adam"])
+    record = seal(**{**fields, "model": {**fields["model"], "name": "org/model", "revision": revision}})
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model_args", nargs="+", action=MergeDictAction)
+    words = shlex.split(str(rerun(record, record.runs["relearn50"].id)))
+    read = parser.parse_args(words[5:7]).model_args
+    wanted = {"pretrained": "org/model", "dtype": "float32", "use_safetensors": True, "trust_remote_code": False}
+    assert read == {**wanted, **({"revision": revision} if revision else {})}
 
 
 def test_csv_has_no_formula_and_every_line_its_columns(board: Board) -> None:
@@ -154,6 +183,18 @@ def test_escapes(text: str) -> None:
     assert not re.search(r"[\r\n\u2028]", csv_cell(text) + markdown(text) + latex(text) + github_data(text))
     assert not re.search("[:,]", github_property(text))
     ET.fromstring(ET.tostring(ET.Element("x", message=xml(text))))
+
+
+@pytest.mark.parametrize("text", [" =1+1", "\t=1+1", "  +1", '"=1+1', "'@x", "\ufeff=1", "＝1", "|cmd", " %x"])
+def test_formulas_behind_spaces_and_quotes_stay_text(text: str) -> None:
+    assert csv_cell(text).startswith("'")
+
+
+@pytest.mark.parametrize("text", ["a;=1+1", "a\t=1+1", "a;@x", ";=cmd|' /C calc'!A0"])
+def test_no_cell_falls_apart_into_another_with_a_formula(text: str) -> None:
+    parts = re.split("[;\t]", csv_cell(text))
+    assert len(parts) == 1
+    assert csv_cell("plain text") == "plain text"
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 import math
+import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from robust_unlearn_bench.errors import RecordError
-from robust_unlearn_bench.leaderboard.check.replay import agreement
+from robust_unlearn_bench.leaderboard.check.replay import agreement, replayed
 from robust_unlearn_bench.leaderboard.record.entry import Entry
 from robust_unlearn_bench.leaderboard.record.events import append_event, read_standing
+from robust_unlearn_bench.leaderboard.record.schema import Result
 from robust_unlearn_bench.leaderboard.rescore import rescore
 from robust_unlearn_bench.leaderboard.scoring.compare import compare
 from robust_unlearn_bench.leaderboard.store import Store
@@ -21,7 +24,7 @@ def store(tmp_path: Path, cast: dict[str, Entry]) -> Store:
     store.set_anchor(cast["target"], "target")
     store.set_anchor(cast["retrain"], "retrain")
     for name in ("adam", "hybrid"):
-        store.add(cast[name], tier="items_verified", by="ci", reason="validated")
+        store.add(cast[name], tier="recomputed", by="ci", reason="validated")
     return store
 
 
@@ -51,7 +54,7 @@ def test_events_are_appended_and_folded(store: Store, cast: dict[str, Entry]) ->
     store.decide(name[5:11], by="maintainers", reason="the replay gave other numbers", state="quarantined")
     standing = store.standing(name)
     assert (standing.tier, standing.state, standing.reason) == (
-        "items_verified",
+        "recomputed",
         "quarantined",
         "the replay gave other numbers",
     )
@@ -120,3 +123,47 @@ def test_replay_agrees_within_repeatability(cast: dict[str, Entry]) -> None:
     assert cell.same is None
     with pytest.raises(RecordError, match="other weights"):
         agreement(cast["adam"], cast["hybrid"])
+    for nonsense in (math.nan, -1.0, 2.0):
+        with pytest.raises(RecordError, match="is not a fraction"):
+            agreement(cast["adam"], cast["adam"], nonsense)
+
+
+def again(entry: Entry, change: Callable[[Result], float | None], **model: object) -> Entry:
+    """The record with other values, as somebody else might measure them."""
+    results = [r.model_copy(update={"value": change(r)}) for r in entry.record.results]
+    changed = {"results": results, "model": entry.record.model.model_copy(update=model)}
+    return Entry(entry.record.model_copy(update=changed), {})
+
+
+def test_a_rerun_confirms_a_record_that_it_repeats_in_full(cast: dict[str, Entry]) -> None:
+    rng = random.Random(0)
+    noisy = again(cast["adam"], lambda r: (r.value or 0.0) + rng.uniform(-0.01, 0.01))
+    assert replayed(cast["adam"], noisy).objections == []
+    assert replayed(cast["adam"], cast["adam"]).objections == []
+
+
+def test_a_rerun_of_one_cell_confirms_nothing(cast: dict[str, Entry]) -> None:
+    """One agreeing cell promoted the whole row."""
+    part = again(cast["adam"], lambda r: r.value if (r.attack, r.task) == ("none", "nano_books_verbmem") else None)
+    (objection,) = replayed(cast["adam"], part).objections
+    assert objection.startswith("14 cells were not measured again")
+
+
+def test_values_that_are_all_shaved_a_little_are_a_bias(cast: dict[str, Entry]) -> None:
+    """Each of the cells agrees within the repeatability; all lean to the submitter's side."""
+    utility = "nano_books_knowmem_retain"
+    honest = again(cast["adam"], lambda r: (r.value or 0.0) + (-0.0199 if r.task == utility else 0.0199))
+    found = replayed(cast["adam"], honest)
+    assert all(cell.within for cell in found.cells)
+    (objection,) = found.objections
+    assert "15 cells favour the submitter" in objection
+    assert found.bias == pytest.approx(0.5**15)
+    other_side = again(cast["adam"], lambda r: (r.value or 0.0) + (0.0199 if r.task == utility else -0.0199))
+    assert replayed(cast["adam"], other_side).objections == []
+
+
+@pytest.mark.parametrize("fingerprint", [None, "f" * 64])
+def test_a_rerun_is_of_the_same_weights_in_memory(cast: dict[str, Entry], fingerprint: str | None) -> None:
+    other = again(cast["adam"], lambda r: r.value, fingerprint=fingerprint)
+    (objection,) = replayed(cast["adam"], other).objections
+    assert "fingerprints" in objection

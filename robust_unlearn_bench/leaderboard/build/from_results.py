@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ...attacks.spec import digest_of
 from ...errors import RecordError
 from ...metrics.membership import SIDES
-from ..record.attack_id import AttackId, without_seed
+from ..record.attack_id import AttackId, seed_of, without_seed
 from ..record.entry import Entry
-from ..record.field_types import utc_now
+from ..record.field_types import plain_name, utc_now
 from ..record.file_hash import file_sha256
 from ..record.items import Items, Value, aggregate
 from ..record.sanitise import sanitised
@@ -80,6 +81,11 @@ def record_from_results(
         raise RecordError(
             f"{latest.source}: none of its tasks belongs to a suite; run `lm_eval --tasks <suite>_robust`"
         )
+    if any((run.report.get("model") or {}).get("remote_code") for run in found_runs):
+        raise RecordError(
+            f"{latest.source}: the model ran code of its own repository (trust_remote_code), which nobody else can vouch "
+            "for; evaluate it with a model class of transformers"
+        )
     runs = in_order(found_runs, suite)
     attacks = _attacks(runs)
     tasks: dict[str, Any] = {}
@@ -111,12 +117,12 @@ def record_from_results(
     folder = _model_folder(model, latest)
     described = {**method_of(folder), **(method or {})}
     record = seal(
-        display_name=name or described.get("name") or repo or _model_name(folder, latest),
+        display_name=name or described.get("name") or (repo or _model_name(folder, latest))[:80],
         submitted_at=submitted_at or utc_now(),
         relationship=relationship,
         model={
             **_model(folder, latest, kind),
-            **({"name": repo, "source": "hub", "revision": revision} if repo else {}),
+            **({"name": plain_name(repo), "source": "hub", "revision": revision} if repo else {}),
         },
         method=described,
         suite={
@@ -146,7 +152,7 @@ def _attacks(runs: Sequence[TaskRun]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for run in runs:
         report = run.attack
-        name, seed = names.get(_seedless(run), str(report["name"])), _seed(report["config"])
+        name, seed = names.get(_seedless(run), str(report["name"])), seed_of(report["config"])
         if _config_key(run) in found:
             continue
         diagnostics = report.get("diagnostics") or []
@@ -155,8 +161,8 @@ def _attacks(runs: Sequence[TaskRun]) -> dict[str, dict[str, Any]]:
             "id": run_id(name, seed),
             "name": name,
             "seed": seed,
-            "digest": report.get("digest"),
-            "config": [sanitised(step) for step in report["config"]],
+            "digest": digest_of(config := [sanitised(step) for step in report["config"]]),
+            "config": config,
             "diagnostics": [
                 sanitised(step) for step in (diagnostics if isinstance(diagnostics, list) else [diagnostics])
             ],
@@ -172,10 +178,6 @@ def _seedless(run: TaskRun) -> str:
 
 def _id(run: TaskRun) -> AttackId:
     return AttackId.of(str(run.attack["name"]), run.attack["config"])
-
-
-def _seed(config: Sequence[Mapping[str, Any]]) -> int:
-    return next((int(step["seed"]) for step in config if isinstance(step.get("seed"), int)), 0)
 
 
 def _metrics(task: str, named: Mapping[str, TaskRun], items: Items | None) -> dict[str, MetricSpec]:
@@ -229,7 +231,7 @@ def _model_folder(model: Path | str | None, run: TaskRun) -> Path | None:
 
 def _model_name(folder: Path | None, run: TaskRun) -> str:
     name = folder.resolve().name if folder else str(run.results.get("model_name") or "model")
-    return name[:80]
+    return plain_name(name)
 
 
 def _model(folder: Path | None, run: TaskRun, kind: Kind) -> dict[str, Any]:

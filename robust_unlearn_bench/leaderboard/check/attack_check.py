@@ -13,7 +13,7 @@ from ..record.entry import Entry
 from ..scoring.external import of_same_weights
 from ..store import Anchors, Store
 from .finding import Finding
-from .validate import TOLERANCE, own_findings
+from .own_items import TOLERANCE, inconsistent
 
 __all__ = ["check_attack", "check_attack_for"]
 
@@ -40,7 +40,7 @@ def _whole(entry: AttackEntry) -> Iterator[Finding]:
     """Each of the three records on its own, and that all are about the same suite and attack."""
     on = entry.record.on
     for role, part in entry.parts.items():
-        for finding in own_findings(part):
+        for finding in inconsistent(part):
             yield Finding(finding.level, f"{role}.{finding.field}", finding.message)
         suite = part.record.suite
         if (suite.name, suite.version) != (on.suite, on.suite_version):

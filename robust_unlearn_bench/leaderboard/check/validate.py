@@ -8,23 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ...errors import RubError
-from ..record.attack_id import without_seed
 from ..record.entry import Entry
 from ..record.events import Tier
 from ..record.file_hash import file_sha256
-from ..record.items import Value, aggregate
-from ..record.schema import MetricSpec, Record, run_id
+from ..record.schema import MetricSpec, Record
+from ..scoring.likeness import alike
+from ..scoring.measure import SCORED_ROLES
 from ..store import Anchors, Store
+from .attack_rules import other_attacks
 from .finding import Finding
+from .item_rules import unlike_target
+from .own_items import inconsistent
 from .plausibility import unusual
 
-__all__ = ["TOLERANCE", "Verdict", "check_weights", "own_findings", "validate", "validate_for"]
-
-TOLERANCE = 1e-6
-"""Largest difference between a reported number and the one that its items give."""
+__all__ = ["Verdict", "check_weights", "validate", "validate_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ def validate(entry: Entry, anchors: Anchors | None, others: Sequence[Entry] = ()
         anchors: the target and the retrain record of its suite version, or None when there are none.
         others: the records that are on the board.
     """
-    found = list(_own(entry))
+    found = list(inconsistent(entry))
     if anchors is None:
         suite = entry.record.suite
         found.append(
@@ -61,23 +59,18 @@ def validate(entry: Entry, anchors: Anchors | None, others: Sequence[Entry] = ()
         )
     else:
         found += _against(entry, anchors)
-    found += _identity(entry.record, anchors, [other.record for other in others])
+    found += _identity(entry, anchors, others)
     if anchors is not None and not any(f.level == "error" for f in found):
         found += unusual(entry, anchors)
-    verified = anchors is not None and all(task in entry.items for task in _scored(anchors.target.record))
+    recomputed = anchors is not None and all(task in entry.items for task in _scored(anchors.target.record))
     order = sorted(found, key=lambda finding: finding.level != "error")
-    return Verdict(tuple(order), "items_verified" if verified else "self_reported")
+    return Verdict(tuple(order), "recomputed" if recomputed else "self_reported")
 
 
 def validate_for(store: Store, entry: Entry) -> Verdict:
     """Check a record that is to be added to a leaderboard folder."""
     suite = entry.record.suite
     return validate(entry, store.anchors().get((suite.name, suite.version)), store.entries())
-
-
-def own_findings(entry: Entry) -> list[Finding]:
-    """What is wrong with a record whatever the board: its numbers are not those of its items."""
-    return list(_own(entry))
 
 
 def check_weights(record: Record, folder: Path) -> list[Finding]:
@@ -98,62 +91,8 @@ def _scored(record: Record) -> list[str]:
     return [
         name
         for name, task in record.suite.tasks.items()
-        if any(spec.role in ("forget", "utility") for spec in task.metrics.values())
+        if any(spec.role in SCORED_ROLES for spec in task.metrics.values())
     ]
-
-
-# --- the record on its own ----------------------------------------------------------------------------------------
-
-
-def _own(entry: Entry) -> Iterator[Finding]:
-    record = entry.record
-    for name, task in record.suite.tasks.items():
-        items = entry.items.get(name)
-        if items is None:
-            yield Finding("label", f"suite.tasks.{name}.items", "no item file: its numbers cannot be verified")
-        elif len(items) != task.n:
-            yield Finding("error", f"suite.tasks.{name}.n", f"{task.n}, but the item file has {len(items)} documents")
-    for i, result in enumerate(record.results):
-        items, run = entry.items.get(result.task), run_id(result.attack, result.seed)
-        spec = record.suite.tasks[result.task].metrics[result.metric]
-        if items is None or spec.role == "report":  # not scored, and not carried by the item files
-            continue
-        column = items.scores.get((run, result.metric))
-        field = f"results.{i} ({result.task} {result.metric} {run})"
-        if column is None:
-            yield Finding("error", field, "the item file has no such column; rebuild both from one run")
-            continue
-        scored = sum(value is not None for value in column)
-        if scored != result.n:
-            yield Finding("error", f"{field}.n", f"{result.n}, but {scored} items are scored")
-        try:
-            again = _recompute(column, spec, result.task, result.metric, record)
-        except _Unknown:
-            continue
-        if (again is None) != (result.value is None) or (
-            again is not None and result.value is not None and abs(again - result.value) > TOLERANCE
-        ):
-            yield Finding("error", f"{field}.value", f"{result.value}, but its items give {again}")
-
-
-class _Unknown(Exception):
-    """The suite that knows how to aggregate this metric is not installed."""
-
-
-def _recompute(column: Sequence[Value], spec: MetricSpec, task: str, metric: str, record: Record) -> float | None:
-    if spec.aggregate != "other":
-        return aggregate(column)
-    from ...suites import SUITES
-
-    try:
-        leaf = SUITES[record.suite.name].leaf(task.removeprefix(record.suite.name + "_"))
-        known = next(m for m in leaf.metrics if m.name == metric)
-        value = float(known.aggregate([entry for entry in column if entry is not None]))
-    except (RubError, StopIteration, ImportError) as error:
-        raise _Unknown from error
-    except (ArithmeticError, ValueError, TypeError, KeyError):
-        return None
-    return value if value == value else None
 
 
 # --- against the suite ---------------------------------------------------------------------------------------------
@@ -170,7 +109,7 @@ def _against(entry: Entry, anchors: Anchors) -> Iterator[Finding]:
             if a != b:
                 yield Finding("error", f"suite.tasks.{name}.{field}", f"{a!r}, the suite says {b!r}")
         for metric, spec in theirs.metrics.items():
-            if spec.role in ("forget", "utility") and (mine := ours.metrics.get(metric)) is not None and mine != spec:
+            if spec.role in SCORED_ROLES and (mine := ours.metrics.get(metric)) is not None and mine != spec:
                 yield Finding(
                     "error", f"suite.tasks.{name}.metrics.{metric}", f"{_spec(mine)}, the suite says {_spec(spec)}"
                 )
@@ -185,16 +124,14 @@ def _against(entry: Entry, anchors: Anchors) -> Iterator[Finding]:
                     f"{name}.jsonl line {row} {what}",
                     "differs from the suite's own list; rerun with this suite version",
                 )
-    configs = {a.name: without_seed(a.config) for a in target.attacks}
-    for i, attack in enumerate(record.attacks):
-        if attack.name in configs and without_seed(attack.config) != configs[attack.name]:
-            differing = _difference(without_seed(attack.config), configs[attack.name])
-            yield Finding("error", f"attacks.{i}.config ({attack.name})", f"differs from the suite's in {differing}")
+        for where, message in unlike_target(theirs, mine_items, their_items):
+            yield Finding("error", f"{name}.jsonl {where}", message)
+    yield from other_attacks(record, target)
     have = {(r.task, r.metric, r.attack) for r in record.results if r.value is not None}
     lacking = [
         r
         for r in target.results
-        if target.suite.tasks[r.task].metrics[r.metric].role in ("forget", "utility")
+        if target.suite.tasks[r.task].metrics[r.metric].role in SCORED_ROLES
         and (r.task, r.metric, r.attack) not in have
     ]
     if lacking:
@@ -206,22 +143,11 @@ def _spec(spec: MetricSpec) -> str:
     return f"{spec.role}, {spec.higher_means}, {spec.aggregate}, floor {spec.floor:g}"
 
 
-def _difference(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> str:
-    if len(ours) != len(theirs):
-        return f"the number of steps ({len(ours)}, not {len(theirs)})"
-    keys = [
-        f"{key} ({a.get(key)!r}, not {b.get(key)!r})"
-        for a, b in zip(ours, theirs, strict=True)
-        for key in sorted({*a, *b})
-        if a.get(key) != b.get(key)
-    ]
-    return ", ".join(keys)
-
-
 # --- whose model it is ----------------------------------------------------------------------------------------------
 
 
-def _identity(record: Record, anchors: Anchors | None, others: Sequence[Record]) -> Iterator[Finding]:
+def _identity(entry: Entry, anchors: Anchors | None, others: Sequence[Entry]) -> Iterator[Finding]:
+    record = entry.record
     if record.model.kind in ("target", "retrain"):
         yield Finding("error", "model.kind", f"{record.model.kind}: controls are set by maintainers, under anchors/")
     if record.model.kind not in ("unlearned", "target", "retrain") and record.relationship != "maintainer":
@@ -231,13 +157,11 @@ def _identity(record: Record, anchors: Anchors | None, others: Sequence[Record])
     for control, name in zip(anchors or (), ("target", "retrain"), strict=False):
         if _same_weights(record, control.record):
             yield Finding("error", "model.weights", f"the weights of the {name} model under a new name")
-    for other in others:
-        if other.submission_id == record.submission_id:
-            yield Finding("error", "submission_id", f"{record.submission_id} is already on the board")
-        elif other.suite.name == record.suite.name and _same_weights(record, other):
-            yield Finding(
-                "label", "model.weights", f"the same weights as {other.submission_id} ({other.display_name!r})"
-            )
+        else:
+            yield from (Finding("label", "model", str(found)) for found in alike(entry, [control]))
+    if any(other.id == entry.id for other in others):
+        yield Finding("error", "submission_id", f"{entry.id} is already on the board")
+    yield from (Finding("label", "model", str(found)) for found in alike(entry, others))
 
 
 def _same_weights(a: Record, b: Record) -> bool:

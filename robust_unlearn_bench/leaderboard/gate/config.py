@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,16 +11,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from ...errors import ConfigError
+from ...errors import ConfigError, RecordError
 from ...metrics.bootstrap import cluster_draws
 from ..record.entry import Entry
 from ..record.field_types import AttackName, Key, Strict, explain
+from ..record.schema import MetricSpec
 from ..record.strict_json import loads, read_bytes
 from ..scoring.families import readers
 from ..scoring.measure import SCORED_ROLES
 from ..scoring.stats import Moments
 
-__all__ = ["Calibration", "Gate", "Gated", "draft", "read_calibration", "read_gate"]
+__all__ = ["Calibration", "Gate", "Gated", "draft", "read_calibration", "read_gate", "worse_direction"]
 
 _MAX_BYTES = 256 * 1024
 
@@ -34,14 +36,14 @@ class Gated(Strict):
     """One metric under one attack.
 
     Attributes:
-        worse: the direction in which a change is a regression.
+        worse: the direction in which a change is a regression; the suite decides, so that a wrong one is refused.
         margin: the smallest change that matters, a fraction.
     """
 
     task: Key
     metric: Key
     attack: AttackName = "none"
-    worse: Literal["up", "down"]
+    worse: Literal["up", "down"] | None = None
     margin: Annotated[float, Field(gt=0, lt=1)]
 
     @property
@@ -88,8 +90,8 @@ def read_gate(path: Path) -> tuple[Gate, Calibration | None]:
         ConfigError: the file is missing, not TOML, or a key or value is wrong; or a margin is below 2.8 standard
             deviations of the calibration.
     """
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file; write one with `rub gate init BASELINE --out {path}`")
+    if not os.path.isfile(path):  # unlike Path.is_file, false for a name that is too long as well
+        raise ConfigError(f"{str(path)[:300]}: no such file; write one with `rub gate init BASELINE --out gate.toml`")
     try:
         gate = Gate.model_validate(_toml(path))
     except ValidationError as error:
@@ -118,6 +120,13 @@ def read_calibration(path: Path) -> Calibration:
         return Calibration.model_validate(loads(read_bytes(path, _MAX_BYTES), str(path)))
     except ValidationError as error:
         raise ConfigError(explain(error, str(path))) from error
+    except RecordError as error:
+        raise ConfigError(str(error)) from error
+
+
+def worse_direction(spec: MetricSpec) -> Literal["up", "down"]:
+    """The direction in which a metric gets worse: up if it measures the knowledge that should be gone, else down."""
+    return "up" if spec.higher_means == "more_knowledge" else "down"
 
 
 def draft(entry: Entry, margin: float = 0.05) -> str:
@@ -144,7 +153,7 @@ def draft(entry: Entry, margin: float = 0.05) -> str:
         for metric, spec in described.metrics.items():
             if spec.role not in SCORED_ROLES or spec.aggregate == "other":
                 continue
-            worse = "up" if spec.higher_means == "more_knowledge" else "down"
+            worse = worse_direction(spec)
             for attack in readable if spec.role == "holds" else attacks:
                 lines += ["", "[[metric]]", f'task = "{task}"', f'metric = "{metric}"', f'attack = "{attack}"']
                 lines += [f'worse = "{worse}"', f"margin = {margin:g}{_advice(entry, task, metric, attack)}"]
@@ -175,6 +184,6 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: Python 3.10 needs a TOML parser; pip install tomli") from error
     try:
         found: dict[str, Any] = parser.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # of the parser, or of the encoding
+    except (ValueError, RecursionError, OverflowError) as error:  # of the parser, of the encoding, or of a number
         raise ConfigError(f"{path}: not TOML ({error}); see `rub gate init`") from error
     return found

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..check.item_rules import unlike_target
+from ..check.own_items import inconsistent
 from ..record.attack_id import without_seed
 from ..record.entry import Entry
 from ..record.items import Items
-from .config import Calibration, Gate, Gated
+from .config import Calibration, Gate, Gated, worse_direction
 
-__all__ = ["aligned", "incomparable", "reported"]
+__all__ = ["aligned", "column_of", "incomparable", "reported"]
 
 
 def incomparable(old: Entry, new: Entry, gate: Gate, calibration: Calibration | None) -> list[str]:
@@ -24,6 +26,10 @@ def incomparable(old: Entry, new: Entry, gate: Gate, calibration: Calibration | 
     errors = []
     if calibration is not None and calibration.suite != [a.name, a.version]:
         errors.append(f"the calibration is of suite {' '.join(calibration.suite)}; calibrate on {a.name} {a.version}")
+    for name, entry in (("baseline", old), ("candidate", new)):
+        errors += [
+            f"the {name} is not valid: {f.field}: {f.message}" for f in inconsistent(entry) if f.level == "error"
+        ]
     return errors + [f"{gated.cell}: {error}" for gated in gate.metric for error in _apart(old, new, gated)]
 
 
@@ -61,6 +67,8 @@ def _apart(old: Entry, new: Entry, gated: Gated) -> Iterator[str]:
     specs = [entry.record.suite.tasks[gated.task].metrics[gated.metric] for _, entry in sides]
     if specs[0] != specs[1]:
         yield "the metric is defined otherwise than in the baseline; rebuild both records"
+    elif gated.worse not in (None, worse_direction(specs[0])):
+        yield f"worse = {gated.worse!r}, but the suite says that {worse_direction(specs[0])!r} is; correct the configuration"
     elif specs[0].aggregate == "other":
         yield "a metric that is no mean of its documents cannot be resampled; take it out"
     theirs, ours = old.items.get(gated.task), new.items.get(gated.task)
@@ -69,6 +77,16 @@ def _apart(old: Entry, new: Entry, gated: Gated) -> Iterator[str]:
     elif sorted(ours.doc_hash) != sorted(theirs.doc_hash):
         apart = len(set(ours.doc_hash) ^ set(theirs.doc_hash))
         yield f"{len(ours)} documents, the baseline has {len(theirs)}, {apart} are in one only; use the same data"
+    else:
+        task = old.record.suite.tasks[gated.task]
+        for where, message in unlike_target(task, aligned(ours, theirs), column_of(theirs, gated), "the baseline"):
+            yield f"{where}: {message}"
+
+
+def column_of(items: Items, gated: Gated) -> Items:
+    """The items of one gated metric, every seed of its attack."""
+    scores = {k: v for k, v in items.scores.items() if k[1] == gated.metric and k[0].split("#")[0] == gated.attack}
+    return replace(items, scores=scores)
 
 
 def _config(entry: Entry, attack: str) -> list[dict[str, object]]:

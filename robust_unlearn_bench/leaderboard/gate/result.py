@@ -67,6 +67,8 @@ class Check:
                 f"; {self.documents} documents in {self.clusters} clusters show a change of "
                 f"{100 * self.detectable:.1f}, a change of {100 * self.gated.margin:g} needs about {self.needed}"
             )
+        if self.note:
+            text += f"; {self.note}"
         if self.verdict == "improved":
             text += "; renew the baseline, or find out why"
         return text

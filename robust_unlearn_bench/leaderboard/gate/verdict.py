@@ -6,7 +6,11 @@ For each gated metric, w is how much worse the candidate is, and [low, high] its
     held          high < margin: surely no worse than the margin
     improved      held, and better than chance by at least the margin: the baseline is out of date
     inconclusive  neither: the documents cannot tell; says what change they could show, and how many would be needed
-    invalid       the two records cannot be compared at all
+    invalid       the two records cannot be compared at all, or one of them is not valid on its own
+
+Certainty is never taken from silence: with fewer than `MIN_CLUSTERS` clusters a metric is inconclusive, and so is a change
+that is the same in every cluster, from which no chance can be computed, unless it is a loss of at least the margin. Only
+items that are equal document by document are held without spread.
 
     from robust_unlearn_bench.leaderboard import gate
     result = gate.check("baseline/", "candidate/", "gate.toml")
@@ -27,14 +31,18 @@ from ...metrics.bootstrap import cluster_draws
 from ..record.entry import Entry, load
 from ..record.items import Items, Value
 from ..record.schema import run_id
+from ..scoring.scorer import MIN_CLUSTERS
 from ..scoring.stats import Floats, Moments, holm, seed_draws
-from .config import LEAST_RUNS, Calibration, Gate, Gated, read_gate
-from .pairing import aligned, incomparable, reported
+from .config import LEAST_RUNS, Calibration, Gate, Gated, read_gate, worse_direction
+from .pairing import aligned, column_of, incomparable, reported
 from .result import ORDER, Check, Result, Verdict
 
 __all__ = ["calibrate", "check", "mcnemar"]
 
 _CELLS = 20_000_000  # of the matrix of draws: 160 MB
+
+NO_SPREAD = 1e-9
+"""Standard error below which replicates are taken for equal."""
 
 
 def check(
@@ -106,7 +114,7 @@ def _measure(old: Entry, new: Entry, gated: Gated, gate: Gate, calibration: Cali
     """Everything but the verdict; `p` is not adjusted yet."""
     from scipy.special import stdtr, stdtrit
 
-    sign = 1.0 if gated.worse == "up" else -1.0
+    sign = 1.0 if worse_direction(old.record.suite.tasks[gated.task].metrics[gated.metric]) == "up" else -1.0
     theirs, ours = old.items[gated.task], aligned(new.items[gated.task], old.items[gated.task])
     before, draws_before, clusters = _values(theirs, old, gated, seed)
     after, draws_after, _ = _values(ours, new, gated, seed)
@@ -115,24 +123,39 @@ def _measure(old: Entry, new: Entry, gated: Gated, gate: Gate, calibration: Cali
     sd = calibration.sd.get(gated.cell) if calibration else None
     error = math.sqrt(error**2 + 2 * (sd or 0.0) ** 2)
     freedom = max(clusters - 1, 1)
-    reach = float(stdtrit(freedom, 1 - gate.alpha)) * error
-    p = float(stdtr(freedom, -worse / error)) if error > 0 else (0.0 if worse > 0 else 1.0)
-    detectable = (float(stdtrit(freedom, 1 - gate.alpha)) + float(stdtrit(freedom, gate.power))) * error
+    quantile = float(stdtrit(freedom, 1 - gate.alpha))
+    detectable = (quantile + float(stdtrit(freedom, gate.power))) * error
+    low, high, p = worse - quantile * error, worse + quantile * error, 1.0
+    needed = math.ceil(len(ours) * (detectable / gated.margin) ** 2)
+    notes = [] if calibration is None or sd is not None else ["not calibrated"]
+    if clusters < MIN_CLUSTERS:
+        low, high, detectable, needed = -1.0, 1.0, 1.0, math.ceil(len(ours) * MIN_CLUSTERS / clusters)
+        notes.append(f"{clusters} clusters, at least {MIN_CLUSTERS} are needed")
+    elif error > NO_SPREAD:
+        p = float(stdtr(freedom, -worse / error))
+    elif _equal(theirs, ours, gated):
+        notes.append("every item equals the baseline's")
+    else:
+        notes.append("the change is the same in every cluster")
+        if worse >= gated.margin:
+            p = 0.5**clusters  # the sign test over clusters is all that is left
+        else:
+            low, high, detectable, needed = -1.0, 1.0, 1.0, len(ours)
     return Check(
         gated=gated,
         verdict="inconclusive",
         baseline=before,
         candidate=after,
         worse_by=worse,
-        low=worse - reach,
-        high=worse + reach,
+        low=low,
+        high=high,
         p=p,
         detectable=detectable,
         documents=len(ours),
         clusters=clusters,
-        needed=math.ceil(len(ours) * (detectable / gated.margin) ** 2),
+        needed=needed,
         mcnemar=_mcnemar(theirs, ours, gated),
-        note="" if sd is not None else "not calibrated",
+        note="; ".join(notes),
     )
 
 
@@ -155,6 +178,12 @@ def _values(items: Items, entry: Entry, gated: Gated, seed: int) -> tuple[float,
     weights = seed_draws(gated.attack, len(runs), replicates, seed)
     point = float(np.mean([points[run, gated.metric][0] for run in runs]))
     return point, (weights * stacked).sum(axis=1), len(moments.clusters)
+
+
+def _equal(old: Items, new: Items, gated: Gated) -> bool:
+    """Whether every run of the attack gave the same value on every document."""
+    columns = column_of(old, gated).scores
+    return all(new.scores.get(key) == column for key, column in columns.items())
 
 
 def _mcnemar(old: Items, new: Items, gated: Gated) -> float | None:

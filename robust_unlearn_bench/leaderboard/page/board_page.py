@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..record.grades import grade_of
@@ -11,6 +11,7 @@ from ..record.reported import Reported
 from ..scoring.board import Board
 from ..scoring.board_table import columns_of, percent
 from ..scoring.families import Envelope
+from ..scoring.likeness import Likeness
 from ..scoring.stats import Number
 from .charts.canvas import GLYPHS
 from .charts.dumbbell import Change, dumbbell
@@ -31,8 +32,13 @@ def board_key(board: Board) -> str:
     return f"s-{board.suite}"
 
 
-def board_values(board: Board) -> dict[str, Any]:
-    """Values of a board that the template `index.html.j2` shows."""
+def board_values(board: Board, alike: Mapping[str, Sequence[Likeness]]) -> dict[str, Any]:
+    """Values of a board that the template `index.html.j2` shows.
+
+    Args:
+        board: the board.
+        alike: submission id → what the row has in common with others.
+    """
     columns = [("rank", "#", "n"), ("name", "model", ""), ("score", "score", "n")]
     columns += [("says", "says", "n"), ("holds", "holds", "n"), ("utility", "utility", "n")]
     columns += [("case", "worst case", "n"), ("grade", "optimizer grade", "")]
@@ -43,7 +49,7 @@ def board_values(board: Board) -> dict[str, Any]:
         "key": board_key(board),
         "models": len(board.rows),
         "columns": columns,
-        "groups": groups(board),
+        "groups": groups(board, alike),
         "skipped": [
             f"{c.task.removeprefix(board.suite + '_')} {c.metric} under {c.attack}" for c in board.not_identifiable
         ],

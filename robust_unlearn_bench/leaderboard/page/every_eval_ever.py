@@ -7,6 +7,7 @@ out. Times are those of the submission, so that equal rows give equal bytes.
 from __future__ import annotations
 
 import json
+import re
 from calendar import timegm
 from time import strptime
 from typing import Any
@@ -154,6 +155,6 @@ def _details(**values: object) -> dict[str, str]:
 
 def _slug(name: str) -> str:
     """A model name as a path of at most two plain parts."""
-    parts = ["".join(c if c.isalnum() or c in "-_." else "_" for c in part).strip(".") for part in name.split("/")]
+    parts = [re.sub(r"[^A-Za-z0-9_.\-]", "_", part)[:96].strip(".") for part in name.split("/")]
     plain = [part for part in parts if part] or ["unnamed"]
     return "/".join(plain[-2:] if len(plain) > 1 else ["local", plain[0]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from ..record.reported import Reported
 from ..record.strict_json import pretty
 from ..scoring.board import Board, Row
 from ..scoring.families import Envelope
+from ..scoring.likeness import Likeness, likenesses
 from ..scoring.stats import Number
 
 __all__ = ["board_csv", "board_json", "table_text"]
@@ -25,11 +26,23 @@ _COLUMNS = """suite suite_version submission model kind objective optimizer grad
 quantity task metric attack value low high measured retrain target_or_reference"""
 
 
-def board_json(boards: Sequence[Board], reported: Sequence[Reported] = ()) -> bytes:
-    """Every number of every row, with its interval or the reason why there is none."""
+def board_json(
+    boards: Sequence[Board],
+    reported: Sequence[Reported] = (),
+    alike: Mapping[str, Sequence[Likeness]] | None = None,
+) -> bytes:
+    """Every number of every row, with its interval or the reason why there is none.
+
+    Args:
+        boards: the boards.
+        reported: tables copied from publications.
+        alike: submission id → what the row has in common with others; default: computed here.
+    """
+    if alike is None:
+        alike = {key: found for board in boards for key, found in likenesses([r.entry for r in board.rows]).items()}
     return pretty(
         {
-            "boards": [_board(board) for board in boards],
+            "boards": [_board(board, alike) for board in boards],
             "paper_reported": [table.model_dump(mode="json") for table in reported],
         }
     )
@@ -95,7 +108,7 @@ def _cell(value: object) -> str:
     return repr(value) if isinstance(value, (int, float)) else csv_cell(str(value))
 
 
-def _board(board: Board) -> dict[str, Any]:
+def _board(board: Board, alike: Mapping[str, Sequence[Likeness]]) -> dict[str, Any]:
     return {
         "suite": board.suite,
         "suite_version": board.suite_version,
@@ -105,7 +118,7 @@ def _board(board: Board) -> dict[str, Any]:
         "retrain": board.retrain.entry.id,
         "bootstrap": {"replicates": board.replicates, "seed": board.seed},
         "not_identifiable": [cell._asdict() for cell in board.not_identifiable],
-        "rows": [_row(row) for row in board.rows],
+        "rows": [{**_row(row), "labels": [str(x) for x in alike.get(row.entry.id, ())]} for row in board.rows],
     }
 
 

@@ -11,24 +11,33 @@ from ..record.schema import Attack, run_id
 from ..scoring.board import Board, Forgetting, Row
 from ..scoring.board_table import columns_of, percent
 from ..scoring.families import Held
+from ..scoring.likeness import Likeness
 from .board_page import board_key
 from .charts.envelopes import envelope_chart, half_text
 from .charts.marks import mark_of
-from .row_view import line_of, rerun
+from .row_view import line_of, page_name, rerun
 
 __all__ = ["model_values"]
 
 _Cells = TypeVar("_Cells", Forgetting, Held)
 
 
-def model_values(row: Row, board: Board) -> dict[str, Any]:
-    """Values that the template `model.html.j2` shows."""
+def model_values(row: Row, board: Board, alike: Sequence[Likeness] = ()) -> dict[str, Any]:
+    """Values that the template `model.html.j2` shows.
+
+    Args:
+        row: the row.
+        board: the board on which it stands.
+        alike: what the row has in common with others.
+    """
     record = row.entry.record
     return dict(
         board=board,
         key=board_key(board),
         row=row,
-        l=line_of(row, board, columns_of(board)),
+        l=line_of(row, board, columns_of(board), alike),
+        alike=[(likeness, page_name(likeness.other)) for likeness in alike],
+        submitter=_submitter(row),
         record=record,
         decision=_decision(row, board),
         work=_work(row, board),
@@ -113,6 +122,14 @@ def _others(row: Row) -> list[tuple[str, list[float | None]]]:
         for metric, spec in described.metrics.items()
         if spec.role in ("privacy", "report")
     ]
+
+
+def _submitter(row: Row) -> str:
+    """Who measured the model, as the record says; that it was a maintainer is for the events to say."""
+    relationship = row.record.relationship
+    if relationship == "maintainer" and not row.entry.standing.events and row.unranked != "anchor":
+        return "somebody who says to be a maintainer"
+    return {"author": "its author", "third_party": "a third party", "maintainer": "a maintainer"}[relationship]
 
 
 def _facts(row: Row) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,28 @@ from ..record.grades import GRADES, Grade
 from ..record.schema import Record
 from ..scoring.board import Board, Row
 from ..scoring.board_table import Column, columns_of, percent
+from ..scoring.likeness import Likeness
 from ..scoring.stats import Number
 from .charts.canvas import GLYPHS
 
-__all__ = ["Heat", "Line", "groups", "interval_text", "line_of", "meter", "page_name", "rerun"]
+__all__ = [
+    "TIER_WORDS",
+    "Heat",
+    "Line",
+    "groups",
+    "interval_text",
+    "line_of",
+    "meter",
+    "page_name",
+    "rerun",
+    "short_page_name",
+]
 
-_TIERS = {"replayed": "replayed", "items_verified": "verified", "self_reported": "self-reported"}
+TIER_WORDS = {"replayed": "re-run", "recomputed": "recomputed", "self_reported": "self-reported"}
+"""How far a row was checked, in words: nothing is called verified that was not run again."""
+
+_FLAGS, _FLAG = 3, 60
+"""Warnings of attacks that the index shows for a row, and the characters of each; its page shows them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +103,21 @@ class Line:
 
 
 def page_name(entry_id: str) -> str:
-    """File name of a permalink page."""
+    """File name of a permalink page: the whole id, of which two submissions never share more than chance allows."""
+    return f"m/{entry_id.removeprefix('rub1-')}.html"
+
+
+def short_page_name(entry_id: str) -> str:
+    """File name under which the page was linked to once: 40 bits, which can be made to collide in seconds."""
     return f"m/{entry_id.removeprefix('rub1-')[:10]}.html"
 
 
-def groups(board: Board) -> list[tuple[str, str, list[Line]]]:
+def groups(board: Board, alike: Mapping[str, Sequence[Likeness]]) -> list[tuple[str, str, list[Line]]]:
     """The lines of the table in groups: ranked rows, rows that are not ranked, controls.
+
+    Args:
+        board: the board.
+        alike: submission id → what the row has in common with others.
 
     Returns:
         (key, heading, lines) of every group that is not empty.
@@ -103,25 +129,33 @@ def groups(board: Board) -> list[tuple[str, str, list[Line]]]:
         ("unranked", "Not ranked", [r for r in others if r.rank is None]),
         ("controls", "Controls: the ends of the scale", [r for r in board.rows if r.control]),
     )
-    return [(key, title, [line_of(row, board, columns) for row in rows]) for key, title, rows in parts if rows]
+    return [
+        (key, title, [line_of(row, board, columns, alike.get(row.entry.id, ())) for row in rows])
+        for key, title, rows in parts
+        if rows
+    ]
 
 
-def line_of(row: Row, board: Board, columns: Sequence[Column]) -> Line:
+def line_of(row: Row, board: Board, columns: Sequence[Column], alike: Sequence[Likeness] = ()) -> Line:
     """Format one row of a board.
 
     Args:
         row: the row.
         board: its board.
         columns: the columns of the attacks, `columns_of(board)`.
+        alike: what the row has in common with others.
     """
     record, standing = row.entry.record, row.entry.standing
-    tier = _TIERS[standing.tier]
+    tier = TIER_WORDS[standing.tier]
     shown = row.control or row.unranked in (None, standing.tier.replace("_", " "))
     notes = [] if shown else [str(row.unranked)]
     if row.over_unlearned and not row.control:
         notes.append("over-unlearned: knows less than the retrain model")
-    if flags := sorted({flag for attack in record.attacks for flag in attack.flags}):
-        notes.append(", ".join(flag.replace("_", " ") for flag in flags))
+    notes += [f"{likeness.what} {likeness.name}" for likeness in alike[:_FLAGS]]
+    flags = sorted({flag for attack in record.attacks for flag in attack.flags})
+    notes += [_short(flag.replace("_", " ")) for flag in flags[:_FLAGS]]
+    if more := max(len(flags) - _FLAGS, 0) + max(len(alike) - _FLAGS, 0):
+        notes.append(f"and {more} more")
     method = " · ".join(part for part in (record.method.objective, record.method.optimizer) if part)
     return Line(
         row=row,
@@ -141,6 +175,10 @@ def line_of(row: Row, board: Board, columns: Sequence[Column]) -> Line:
     )
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= _FLAG else text[: _FLAG - 1] + "…"
+
+
 def meter(number: Number) -> str:
     """Draw a small bar, the interval as a band and the value as a tick; "" when the value is undefined."""
     if number.value is None:
@@ -152,14 +190,19 @@ def meter(number: Number) -> str:
 
 
 def rerun(record: Record, attack: AttackId) -> str | None:
-    """The command that measures this model under this attack again; None where the parameters are not the suite's own."""
+    """The command that measures this model under this attack again; None where the parameters are not the suite's own.
+
+    The model's arguments are one JSON object: lm-eval would split `key=value,…` at every comma of a value.
+    """
     if not attack.own:
         return None
     group = clean_group(record.suite.name) if attack.name == "none" else f"{record.suite.name}__{attack.name}"
     model = record.model
-    where = f"pretrained={model.name}" + (f",revision={model.revision}" if model.revision else "")
-    arguments = where + (f",dtype={model.dtype}" if model.dtype else "")
-    return f"lm_eval --tasks {shlex.quote(group)} --model hf --model_args {shlex.quote(arguments)} --output_path results --log_samples"
+    named = {"pretrained": model.name, "revision": model.revision, "dtype": model.dtype}
+    arguments: dict[str, object] = {key: value for key, value in named.items() if value is not None}
+    arguments |= {"use_safetensors": True, "trust_remote_code": False}
+    words = ["lm_eval", "--tasks", group, "--model", "hf", "--model_args", json.dumps(arguments)]
+    return shlex.join([*words, "--output_path", "results", "--log_samples"])
 
 
 def interval_text(number: Number) -> str:
@@ -188,7 +231,7 @@ def options(boards: Sequence[Board]) -> Mapping[str, list[str]]:
     return {
         "suite": [board.suite for board in boards],
         "attack": list(dict.fromkeys(column.key for board in boards for column in columns_of(board))),
-        "tier": [_TIERS[t] for t in _TIERS if any(row.entry.standing.tier == t for row in rows)],
+        "tier": [TIER_WORDS[t] for t in TIER_WORDS if any(row.entry.standing.tier == t for row in rows)],
         "objective": sorted({row.record.method.objective for row in rows if row.record.method.objective}),
         "grade": grades,
         "base": sorted({row.record.model.base for row in rows if row.record.model.base}),

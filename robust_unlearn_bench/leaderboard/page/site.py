@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,15 @@ from markupsafe import Markup
 from ... import __version__
 from ..record.grades import GRADES, grade_of
 from ..record.reported import Reported
-from ..scoring.board import Board
+from ..scoring.board import Board, Row
 from ..scoring.board_table import percent
+from ..scoring.likeness import Likeness, likenesses
 from ..scoring.overall import overall
 from .board_page import board_values, reported_values
 from .charts.canvas import GLYPHS
 from .export import board_csv, board_json
 from .model_page import model_values
-from .row_view import heat_class, interval_text, options, page_name, trace_class
+from .row_view import TIER_WORDS, heat_class, interval_text, options, page_name, short_page_name, trace_class
 
 __all__ = ["build_page", "render"]
 
@@ -47,17 +48,29 @@ def build_page(boards: Sequence[Board], out: Path | str, reported: Sequence[Repo
 
 def render(boards: Sequence[Board], reported: Sequence[Reported] = ()) -> dict[str, bytes]:
     """Every file of the site: relative path → content."""
+    alike = {key: found for board in boards for key, found in likenesses([r.entry for r in board.rows]).items()}
     site = {
-        "index.html": _index(boards, reported),
+        "index.html": _index(boards, reported, alike),
         **({"published.html": _published(reported)} if reported else {}),
-        "data/board.json": board_json(boards, reported),
+        "data/board.json": board_json(boards, reported, alike),
         "data/board.csv": board_csv(boards),
     }
+    site |= _redirects([row for board in boards for row in board.rows])
     for board in boards:
         for row in board.rows:
-            site[page_name(row.entry.id)] = _page("model.html.j2", script=False, **model_values(row, board))
+            values = model_values(row, board, alike.get(row.entry.id, ()))
+            site[page_name(row.entry.id)] = _page("model.html.j2", script=False, **values)
             site[f"data/records/{row.entry.id}.json"] = row.record.json_bytes()
     return site
+
+
+def _redirects(rows: Sequence[Row]) -> dict[str, bytes]:
+    """A page for every permalink of the time when they were short: it leads to the row, or to all that it could mean."""
+    meant: dict[str, dict[str, str]] = {}
+    for row in rows:
+        names = meant.setdefault(short_page_name(row.entry.id), {})
+        names[page_name(row.entry.id).removeprefix("m/")] = row.record.display_name
+    return {short: _page("moved.html.j2", script=False, names=sorted(names.items())) for short, names in meant.items()}
 
 
 @lru_cache(maxsize=1)
@@ -71,6 +84,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(
+        words=TIER_WORDS,
         percent=percent,
         interval=interval_text,
         heat=heat_class,
@@ -102,11 +116,11 @@ def _content_hash(text: str) -> str:
     return b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _index(boards: Sequence[Board], reported: Sequence[Reported]) -> bytes:
+def _index(boards: Sequence[Board], reported: Sequence[Reported], alike: Mapping[str, Sequence[Likeness]]) -> bytes:
     return _page(
         "index.html.j2",
         script=True,
-        boards=[board_values(board) for board in boards],
+        boards=[board_values(board, alike) for board in boards],
         methods=overall(boards),
         reported=bool(reported),
         options=options(boards),

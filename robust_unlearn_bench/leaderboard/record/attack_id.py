@@ -12,7 +12,7 @@ from ...attacks.attack import ATTACKS
 from ...attacks.spec import label_of
 from ...errors import PluginError, UnknownNameError
 
-__all__ = ["AttackId", "without_seed"]
+__all__ = ["AttackId", "seed_of", "without_seed"]
 
 Config = Sequence[Mapping[str, Any]]
 
@@ -95,6 +95,11 @@ class AttackId:
 def without_seed(config: Config) -> list[dict[str, Any]]:
     """The configuration that runs of one attack under several seeds share."""
     return [{key: value for key, value in parameters.items() if key != "seed"} for parameters in config]
+
+
+def seed_of(config: Config) -> int:
+    """The seed of a run: that of the first step that has one, 0 where none is random."""
+    return next((int(step["seed"]) for step in config if type(step.get("seed")) is int), 0)
 
 
 class _Step(NamedTuple):

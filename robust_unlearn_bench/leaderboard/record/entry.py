@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...errors import RecordError
 from .events import Standing
 from .items import Items, describe, encode_items, read_items
 from .schema import ItemFile, Record
@@ -59,7 +60,10 @@ def load(path: Path, standing: Standing | None = None) -> Entry:
     Raises:
         RecordError: the record or an item file is not valid, or an item file is missing.
     """
-    file = path / "record.json" if path.is_dir() else path
+    try:
+        file = path / "record.json" if path.is_dir() else path
+    except OSError as error:  # a name too long for the file system, a folder that may not be entered
+        raise RecordError(f"{str(path)[:200]}: {error.strerror}; check the path") from error
     record = read_record(file)
     items = {
         name: read_items(file.parent / task.items.file, task.items)

@@ -18,11 +18,11 @@ from .strict_json import canonical, read_bytes, read_lines
 
 __all__ = ["STATES", "TIERS", "Event", "Standing", "append_event", "read_standing"]
 
-Tier = Literal["self_reported", "items_verified", "replayed"]
+Tier = Literal["self_reported", "recomputed", "replayed"]
 State = Literal["active", "quarantined", "withdrawn", "superseded"]
 
-TIERS: tuple[Tier, ...] = ("self_reported", "items_verified", "replayed")
-"""How far a row was checked, weakest first."""
+TIERS: tuple[Tier, ...] = ("self_reported", "recomputed", "replayed")
+"""How far a row was checked, weakest first: as submitted, recomputed from the submitted items, run again by maintainers."""
 
 STATES: tuple[State, ...] = ("active", "quarantined", "withdrawn", "superseded")
 """Only active rows are ranked; the others stay visible."""
@@ -54,7 +54,7 @@ class Standing:
 
     @property
     def ranked(self) -> bool:
-        """Whether the row may be ranked: active and its items verified."""
+        """Whether the row may be ranked: active, and its numbers recomputed from its items."""
         return self.state == "active" and self.tier != "self_reported"
 
     @property

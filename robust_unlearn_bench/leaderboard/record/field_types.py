@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import datetime, timezone
 from typing import Annotated, Any
@@ -11,10 +12,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, St
 __all__ = [
     "AttackName",
     "Count",
+    "Dtype",
     "FileName",
     "Key",
     "Label",
+    "ModelName",
     "Options",
+    "Revision",
     "Seed",
     "Sha256",
     "Strict",
@@ -22,6 +26,7 @@ __all__ = [
     "Url",
     "Utc",
     "explain",
+    "plain_name",
     "utc_now",
 ]
 
@@ -65,6 +70,11 @@ def _text(longest: int, shortest: int = 1) -> Any:
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]{0,79}$")]
 AttackName = Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9_.+@\-]{0,119}$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,159}$")]
+# What commands are printed with; no comma, no equals sign, no space: nothing that a program could split into options.
+_PART = r"[A-Za-z0-9][A-Za-z0-9._\-]{0,95}"
+ModelName = Annotated[str, StringConstraints(pattern=rf"^{_PART}(/{_PART})?$")]
+Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/\-]{0,79}$")]
+Dtype = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,39}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"\S"), AfterValidator(_printable)]
 Text = _text(400)
@@ -81,6 +91,14 @@ class Strict(BaseModel):
     """Base of every part: unknown keys and silent conversions are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True)
+
+
+def plain_name(text: str) -> str:
+    """The nearest `ModelName`: a hub name as it is, of anything else the last part of the path without odd characters."""
+    if re.fullmatch(rf"{_PART}(/{_PART})?", text):
+        return text
+    last = re.sub(r"[^A-Za-z0-9._\-]+", "-", text.rstrip("/").rpartition("/")[2]).lstrip("._-")
+    return last[:96] or "model"
 
 
 def explain(error: ValidationError, where: str) -> str:

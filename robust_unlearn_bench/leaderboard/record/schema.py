@@ -7,12 +7,29 @@ is null, never 0.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
 from .attack_id import AttackId
-from .field_types import AttackName, Count, FileName, Key, Label, Options, Seed, Sha256, Strict, Text, Url, Utc
+from .field_types import (
+    AttackName,
+    Count,
+    Dtype,
+    FileName,
+    Key,
+    Label,
+    ModelName,
+    Options,
+    Revision,
+    Seed,
+    Sha256,
+    Strict,
+    Text,
+    Url,
+    Utc,
+)
 from .strict_json import pretty
 
 __all__ = [
@@ -34,6 +51,8 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+
+_DEVICES = frozenset({"aux", "con", "nul", "prn", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))})
 
 
 Kind = Literal["unlearned", "target", "retrain", "null", "never_saw", "dose", "hider"]
@@ -61,18 +80,18 @@ class Model(Strict):
         adapter: hub repository or folder of an adapter that was merged, with `base` beneath it.
     """
 
-    name: Label
+    name: ModelName
     source: Literal["hub", "local"]
-    revision: Label | None = None
+    revision: Revision | None = None
     kind: Kind = "unlearned"
     format: Literal["safetensors"] = "safetensors"
     weights: Annotated[dict[FileName, File], Field(max_length=400)]
     fingerprint: Label | None = None
-    dtype: Label | None = None
+    dtype: Dtype | None = None
     parameters: Count | None = None
     tokenizer: Sha256 | None = None
-    adapter: Label | None = None
-    base: Label | None = None
+    adapter: ModelName | None = None
+    base: ModelName | None = None
 
 
 class DataRef(Strict):
@@ -153,6 +172,18 @@ class Suite(Strict):
     version: Label
     limit: None = None
     tasks: Annotated[dict[Key, Task], Field(min_length=1, max_length=200)]
+
+    @model_validator(mode="after")
+    def _files(self) -> Suite:
+        """Each item file is called like its task, which is a file name of its own on every system."""
+        for name, task in self.tasks.items():
+            if task.items is not None and task.items.file != f"{name}.jsonl":
+                raise ValueError(f"tasks.{name}.items.file = {task.items.file!r}: the file is called {name}.jsonl")
+            if name.split(".")[0].lower() in _DEVICES:
+                raise ValueError(f"tasks.{name}: the name of a device on some systems, no file can have it")
+        if twins := [name for name, count in Counter(name.lower() for name in self.tasks).items() if count > 1]:
+            raise ValueError(f"tasks: several differ from {twins[0]!r} in upper and lower case alone")
+        return self
 
 
 class Attack(Strict):
@@ -238,7 +269,8 @@ class Record(Strict):
     def _cells(self) -> Record:
         """Each cell once, about a task, metric and attack that are declared, with a value its role allows."""
         runs = [(a.name, a.seed) for a in self.attacks]
-        if twice := next((r for r in runs if runs.count(r) > 1), None):
+        if len(declared := set(runs)) < len(runs):
+            twice = next(run for run, count in Counter(runs).items() if count > 1)
             raise ValueError(f"attacks: {run_id(*twice)} is declared twice")
         seen: set[tuple[str, str, str, int]] = set()
         for i, cell in enumerate(self.results):
@@ -247,7 +279,7 @@ class Record(Strict):
             key = (cell.task, cell.metric, cell.attack, cell.seed)
             if task is None or spec is None:
                 raise ValueError(f"results.{i}: suite.tasks declares no metric {cell.metric!r} of task {cell.task!r}")
-            if (cell.attack, cell.seed) not in runs:
+            if (cell.attack, cell.seed) not in declared:
                 raise ValueError(f"results.{i}: attacks declares no {run_id(cell.attack, cell.seed)!r}")
             if key in seen:
                 raise ValueError(f"results.{i}: the cell {' '.join(map(str, key))} occurs twice")

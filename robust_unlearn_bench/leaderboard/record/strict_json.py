@@ -6,18 +6,20 @@ import json
 import re
 import stat
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ...errors import RecordError
 
-__all__ = ["MAX_DEPTH", "canonical", "loads", "pretty", "read_bytes", "read_lines"]
+__all__ = ["MAX_DEPTH", "MAX_LINE_BYTES", "canonical", "loads", "pretty", "read_bytes", "read_lines"]
 
 MAX_DEPTH = 12
 """Deepest nesting of objects and arrays that is read."""
 
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]')
+MAX_LINE_BYTES = 256 * 1024
+"""Longest line of a JSONL file that is read: a document under 400 attacks with four metrics each takes half of it."""
+
+_TOKEN = re.compile(r'\\.|["{}\[\]]', re.DOTALL)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -84,26 +86,41 @@ def read_bytes(path: Path, limit: int) -> bytes:
     try:
         facts = path.lstat()
     except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: no such file; check the path") from error
+        raise RecordError(f"{str(path)[:300]}: no such file; check the path") from error
     if not stat.S_ISREG(facts.st_mode):
         raise RecordError(f"{path}: not a regular file; links, folders and devices are not read")
     if facts.st_size > limit:
         raise RecordError(f"{path}: {facts.st_size:,} bytes, at most {limit:,} are read")
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror}; check the file's permissions") from error
 
 
 def read_lines(raw: bytes, where: str) -> Iterator[Any]:
-    """Values of a JSONL file, one a line; the last line may lack its newline."""
-    lines = raw.split(b"\n")
-    for number, line in enumerate(islice(lines, len(lines) - (lines[-1] == b"")), start=1):
-        yield loads(line, f"{where} line {number}")
+    """Values of a JSONL file, one a line; the last line may lack its newline.
+
+    Raises:
+        RecordError: a line is longer than `MAX_LINE_BYTES`, or is not JSON as `loads` reads it.
+    """
+    start, number = 0, 1
+    while start < len(raw):
+        end = raw.find(b"\n", start)
+        end = len(raw) if end < 0 else end
+        if end - start > MAX_LINE_BYTES:
+            _refuse(f"{where} line {number}: {end - start:,} bytes, at most {MAX_LINE_BYTES:,} are read in a line")
+        yield loads(raw[start:end], f"{where} line {number}")
+        start, number = end + 1, number + 1
 
 
 def _object(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        keys = [key for key, _ in pairs]
-        _refuse(f"{where}: the key {next(k for k in keys if keys.count(k) > 1)!r} occurs twice; keep one")
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                _refuse(f"{where}: the key {ascii(key)[:80]} occurs twice; keep one")
+            seen.add(key)
     return value
 
 
@@ -121,15 +138,21 @@ def _int(digits: str, where: str) -> int:
 
 
 def _check_depth(text: str, where: str) -> None:
-    """Bound the nesting before the recursive parser sees it."""
+    """Bound the nesting before the recursive parser sees it, in one pass and constant memory.
+
+    A match of whole strings would start again at every quote of a text whose last string never ends.
+    """
     if text.count("{") + text.count("[") <= MAX_DEPTH:
         return
-    depth = 0
-    for match in _STRING_OR_BRACKET.finditer(text):
-        bracket = match[0]
-        depth += (bracket in "{[") - (bracket in "}]") if len(bracket) == 1 else 0
-        if depth > MAX_DEPTH:
-            _refuse(f"{where}: nested deeper than {MAX_DEPTH} levels; flatten the value")
+    depth, within = 0, False
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        if token == '"':
+            within = not within
+        elif not within and len(token) == 1:
+            depth += 1 if token in "{[" else -1
+            if depth > MAX_DEPTH:
+                _refuse(f"{where}: nested deeper than {MAX_DEPTH} levels; flatten the value")
 
 
 def _refuse(message: str) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,8 @@ from ...metrics.membership import SIDES
 from ..record.entry import Entry
 from ..record.items import Items
 from ..record.schema import MetricSpec, Record, Task, run_id
-from .stats import Floats, Moments, seed_draws
+from .stats import Floats, Moments
+from .worst_seed import worst_seed
 
 __all__ = ["SCORED_ROLES", "Cell", "Design", "Estimate", "Measured", "measure"]
 
@@ -101,7 +102,7 @@ class Design:
 
 
 def measure(entry: Entry, design: Design) -> Measured:
-    """Points and replicates of every cell that the record has, attack seeds averaged (and resampled).
+    """Points and replicates of every cell that the record has, under the worst of the attack's seeds.
 
     Raises:
         RecordError: another suite or version, or items of other documents.
@@ -118,8 +119,9 @@ def measure(entry: Entry, design: Design) -> Measured:
         for attack in design.attacks:
             seeds = [a.seed for a in record.attacks if a.name == attack]
             runs = [run_id(attack, s) for s in seeds]
-            estimate = _from_items(columns.get(task, {}), metric, attack, runs, design) or _from_record(
-                record, Cell(task, metric, attack)
+            spec = design.metrics[task, metric]
+            estimate = _from_items(columns.get(task, {}), metric, runs, spec) or _from_record(
+                record, Cell(task, metric, attack), spec
             )
             if estimate is not None:
                 found[Cell(task, metric, attack)] = estimate
@@ -164,27 +166,16 @@ def _estimates(moments: Moments, draws: Floats, mask: Floats) -> dict[tuple[str,
 
 
 def _from_items(
-    columns: Mapping[tuple[str, str], Estimate], metric: str, attack: str, runs: list[str], design: Design
+    columns: Mapping[tuple[str, str], Estimate], metric: str, runs: list[str], spec: MetricSpec
 ) -> Estimate | None:
     found = [columns[run, metric] for run in runs if (run, metric) in columns]
     if not found or len(found) < len(runs) or any(e.point != e.point for e in found):
         return None
-    weights = seed_draws(attack, len(found), design.replicates, design.seed)
-    halves = [[e.halves[h] for e in found if e.halves is not None] for h in (0, 1)]
-    usable = all(e.point == e.point for half in halves for e in half)
-    whole = _over_seeds(found, weights)
-    pair = (_over_seeds(halves[0], weights), _over_seeds(halves[1], weights)) if usable else None
-    return Estimate(whole.point, whole.replicates, pair)
+    return found[worst_seed([e.point for e in found], spec)]
 
 
-def _over_seeds(found: Sequence[Estimate], weights: Floats) -> Estimate:
-    """Mean over attack seeds, which are resampled with the weights [B, S]."""
-    stacked = np.stack([e.replicates for e in found if e.replicates is not None], axis=1)
-    return Estimate(float(np.mean([e.point for e in found])), (weights * stacked).sum(axis=1))
-
-
-def _from_record(record: Record, cell: Cell) -> Estimate | None:
-    """The mean over seeds of the reported values, without replicates."""
+def _from_record(record: Record, cell: Cell, spec: MetricSpec) -> Estimate | None:
+    """The worst of the reported values over seeds, without replicates."""
     values = [r.value for r in record.results if (r.task, r.metric, r.attack) == cell]
     known = [value for value in values if value is not None]
-    return Estimate(float(np.mean(known)), None) if known and len(known) == len(values) else None
+    return Estimate(known[worst_seed(known, spec)], None) if known and len(known) == len(values) else None

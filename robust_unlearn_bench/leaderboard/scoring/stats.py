@@ -1,4 +1,4 @@
-"""Uncertainty: moments by cluster, intervals, Holm's correction, rank groups. All replicates at once.
+"""Uncertainty: moments by cluster, intervals, Holm's correction, ranks. All replicates at once.
 
 The draws are those of `metrics.bootstrap`: every model on the same documents gets the same ones, and differences are
 paired.
@@ -20,6 +20,7 @@ from ..record.items import Items, Value
 
 __all__ = [
     "REPLICATES",
+    "SEPARATED",
     "Moments",
     "Number",
     "holm",
@@ -31,6 +32,10 @@ __all__ = [
 ]
 
 REPLICATES = 2000
+
+SEPARATED = 0.001
+"""Two equal rows share a rank 999 times in 1000."""
+
 Floats = NDArray[np.float64]
 
 
@@ -188,17 +193,30 @@ def holm(p_values: Sequence[float] | Floats) -> Floats:
     return adjusted
 
 
-def ranks(points: Floats, replicates: Floats, alpha: float = 0.05) -> list[int]:
-    """1 + the number of rows that are significantly better (all pairs, Holm); rows that none separates share a rank."""
+def ranks(points: Floats, replicates: Floats, alpha: float = SEPARATED) -> list[int]:
+    """1 + the length of the longest ladder above a row, in which every row is significantly better than the next.
+
+    Near-copies of a row stand on one rung, because nothing separates them: however many are added, nobody's rank moves.
+    That is why rungs are counted and not rows, and why each pair is tested at one fixed level: a correction for the number
+    of pairs would let copies hide differences between others.
+
+    Args:
+        points: scores, [R].
+        replicates: paired bootstrap replicates of the scores, [B, R].
+        alpha: two-sided level at which a pair is separated.
+    """
     n = len(points)
     if n < 2:
         return [1] * n
-    upper = np.triu_indices(n, 1)
-    adjusted = np.ones((n, n))
-    adjusted[upper] = holm(paired_p_values(points, replicates)[upper])
-    adjusted = np.minimum(adjusted, adjusted.T)
-    better = (adjusted <= alpha) & (points[None, :] > points[:, None])
-    return [int(count) for count in 1 + better.sum(axis=1)]
+    separated = paired_p_values(points, replicates) <= alpha
+    found = np.ones(n, dtype=int)
+    order = np.argsort(-points, kind="stable")
+    for place, row in enumerate(order):
+        above = order[:place]
+        above = above[separated[row, above] & (points[above] > points[row])]
+        if len(above):
+            found[row] = 1 + found[above].max()
+    return [int(rank) for rank in found]
 
 
 def _joined(means: Floats, parts: tuple[str, ...]) -> Floats:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from robust_unlearn_bench.attacks.spec import digest_of
 from robust_unlearn_bench.errors import RecordError
 from robust_unlearn_bench.leaderboard.build.from_results import record_from_results
 from robust_unlearn_bench.leaderboard.record.entry import load
@@ -52,6 +53,30 @@ def test_saved_entries_load_equal(lm_eval_run: Run, tmp_path: Path) -> None:
     entry = record_from_results(lm_eval_run(), name="row").entry
     assert load(entry.save(tmp_path / "out")) == entry
     assert load(tmp_path / "out") == entry
+
+
+def test_runs_with_code_of_the_models_own_repository_are_refused(lm_eval_run: Run) -> None:
+    folder = lm_eval_run()
+    file = next(folder.glob("results_*.json"))
+    results = json.loads(file.read_text())
+    for config in results["configs"].values():
+        config["metadata"]["robust_unlearn_bench"]["model"]["remote_code"] = True
+    file.write_text(json.dumps(results))
+    with pytest.raises(RecordError, match="trust_remote_code"):
+        record_from_results(folder)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("my model, v=2", "my-model-v-2"), (".hidden", "hidden"), ("ok-1.0", "ok-1.0")]
+)
+def test_a_folder_gives_the_nearest_plain_name(lm_eval_run: Run, tmp_path: Path, folder: str, name: str) -> None:
+    (tmp_path / folder).mkdir()
+    assert record_from_results(lm_eval_run(), model=tmp_path / folder, name="row").entry.record.model.name == name
+
+
+def test_the_digest_is_that_of_the_configuration_in_the_record(lm_eval_run: Run) -> None:
+    for attack in record_from_results(lm_eval_run()).entry.record.attacks:
+        assert attack.digest == digest_of(attack.config)
 
 
 def test_limited_runs_are_refused(lm_eval_run: Run) -> None:

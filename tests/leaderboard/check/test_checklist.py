@@ -11,7 +11,7 @@ from robust_unlearn_bench.leaderboard.check.validate import Verdict
 from robust_unlearn_bench.leaderboard.record.entry import Entry
 from robust_unlearn_bench.leaderboard.record.sealing import seal
 
-FINE = Verdict((), "items_verified")
+FINE = Verdict((), "recomputed")
 
 
 def written(entry: Entry, folder: Path, verdict: Verdict = FINE) -> str:

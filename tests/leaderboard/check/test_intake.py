@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from simulated_records import World
 
 from robust_unlearn_bench.errors import RecordError
 from robust_unlearn_bench.leaderboard.check.intake import changes, examine
 from robust_unlearn_bench.leaderboard.record.entry import Entry
+from robust_unlearn_bench.leaderboard.record.sealing import seal
 from robust_unlearn_bench.leaderboard.store import Store
 
 Commit = Callable[[], str]
@@ -27,7 +31,7 @@ def repository(tmp_path: Path, cast: dict[str, Entry]) -> Path:
     store = Store(folder / "leaderboard")
     store.set_anchor(cast["target"], "target")
     store.set_anchor(cast["retrain"], "retrain")
-    store.add(cast["adam"], tier="items_verified", by="ci", reason="validated")
+    store.add(cast["adam"], tier="recomputed", by="ci", reason="validated")
     commit(folder)
     git(folder, "checkout", "-q", "-b", "pr")
     return folder
@@ -69,6 +73,58 @@ def test_the_base_may_have_moved_on(repository: Path, cast: dict[str, Entry]) ->
     commit(repository)
     assert [c.path.split("/")[1] for c in changes(repository, "main", head)] == ["records"] * 4
     assert [f for f in examine(repository, "main", head) if f.level == "error"] == []
+
+
+def test_a_merge_that_deletes_a_row_is_refused_whatever_the_branch_adds(
+    repository: Path, cast: dict[str, Entry], world: World, make_levels: Callable[..., Any]
+) -> None:
+    """Criss-cross: the branch takes main in without its newest row, main takes the branch in; both are merge bases."""
+    git(repository, "checkout", "-q", "main")
+    other = repository / "leaderboard" / "records" / cast["hider"].id
+    cast["hider"].save(other)
+    theirs = commit(repository)
+    git(repository, "checkout", "-q", "pr")
+    submit(repository, cast["hybrid"])
+    first = commit(repository)
+    git(repository, "merge", "-q", "-s", "ours", "--no-edit", theirs)
+    second = world.entry("second", make_levels([0.2] * 5, [0.7] * 5), relationship="author")
+    submit(repository, second)
+    head = commit(repository)
+    git(repository, "checkout", "-q", "main")
+    git(repository, "merge", "-q", "--no-edit", first)
+    shown = git(repository, "diff", "--name-status", first, head).splitlines()
+    assert {line[0] for line in shown} == {"A"}  # what a comparison with one of the merge bases shows
+    merged = git(repository, "merge-tree", "--write-tree", "main", head).split()[0]
+    assert str(cast["hider"].id) not in git(repository, "ls-tree", "-r", "--name-only", merged)  # what a merge would do
+    (finding,) = examine(repository, "main", head)
+    assert finding.level == "error"
+    assert "2 merge bases" in finding.message
+
+
+def test_conflicts_are_one_finding(repository: Path, cast: dict[str, Entry]) -> None:
+    path = repository / "leaderboard" / "records" / cast["adam"].id / "record.json"
+    path.write_bytes(path.read_bytes() + b"\n")
+    head = commit(repository)
+    git(repository, "checkout", "-q", "main")
+    path.write_bytes(path.read_bytes() + b"\n\n")
+    commit(repository)
+    (finding,) = examine(repository, "main", head)
+    assert "conflicts" in finding.message
+
+
+def test_a_record_may_not_call_itself_a_maintainers(repository: Path, cast: dict[str, Entry]) -> None:
+    submit(repository, cast["random weights"])
+    assert "for events to say" in wrong(repository)[0]
+
+
+def test_records_of_one_pull_request_are_compared_with_each_other(repository: Path, cast: dict[str, Entry]) -> None:
+    submit(repository, cast["hybrid"])
+    fields = cast["hybrid"].record.model_dump(mode="json", exclude={"submission_id"})
+    submit(repository, Entry.unsaved(seal(**{**fields, "display_name": "Another"}), cast["hybrid"].items))
+    head = commit(repository)
+    git(repository, "checkout", "-q", "main")
+    found = [str(f) for f in examine(repository, "main", head)]
+    assert any("the same weights as" in message for message in found)
 
 
 def test_existing_records_stay_as_they_are(repository: Path, cast: dict[str, Entry]) -> None:
@@ -149,6 +205,46 @@ def test_workflows_pin_their_actions_and_hold_no_write_token(root: Path) -> None
     assert "pull_request_target" not in text
     assert "head.ref" not in text
     assert "head.sha" not in text
+
+
+@pytest.mark.parametrize(("path", "expected"), [("leaderboard/x.md", True), ("README.md", False)])
+def test_the_workflow_judges_what_the_merge_would_change_on_the_board(
+    root: Path, repository: Path, path: str, expected: bool
+) -> None:
+    (repository / path).write_text("x")
+    git(repository, "update-ref", "refs/intake/head", commit(repository))
+    git(repository, "checkout", "-q", "main")
+    (repository / "leaderboard" / "news.md").write_text("of somebody else")
+    base = commit(repository)
+    intake = yaml.safe_load((root / ".github" / "workflows" / "intake.yml").read_text())
+    step = next(step for step in intake["jobs"]["records"]["steps"] if step.get("id") == "touched")
+    output = repository.parent / "output"
+    environment = {**os.environ, "BASE": base, "GITHUB_OUTPUT": str(output)}
+    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=repository, env=environment, check=True)
+    assert (output.exists() and "board=true" in output.read_text()) is expected
+
+
+def test_the_ruleset_and_code_owners_protect_what_judges(root: Path) -> None:
+    owners = [
+        line.split() for line in (root / ".github" / "CODEOWNERS").read_text().splitlines() if line[:1] not in "#"
+    ]
+    owned = {line[0]: line[1:] for line in owners}
+    for path in ("*", "/.github/", "/leaderboard/events/", "/leaderboard/anchors/"):
+        assert owned[path], path
+    ruleset = json.loads((root / ".github" / "rulesets" / "main.json").read_text())
+    rules = {rule["type"]: rule.get("parameters", {}) for rule in ruleset["rules"]}
+    assert rules["pull_request"]["require_code_owner_review"]
+    assert rules["pull_request"]["allowed_merge_methods"] == ["squash"]
+    assert rules["required_status_checks"]["strict_required_status_checks_policy"]
+    required = {check["context"] for check in rules["required_status_checks"]["required_status_checks"]}
+    jobs = {
+        job
+        for file in (root / ".github" / "workflows").glob("*.yml")
+        for job in yaml.safe_load(file.read_text())["jobs"]
+    }
+    assert required <= jobs
+    assert "records" in required
+    assert ruleset["bypass_actors"] == []
 
 
 def test_the_package_reads_no_pickles(root: Path) -> None:

@@ -39,7 +39,7 @@ def labels(verdict: Verdict) -> list[str]:
 def test_an_honest_record_is_verified(cast: dict[str, Entry], anchors: Anchors) -> None:
     verdict = validate(cast["adam"], anchors)
     assert verdict.ok
-    assert verdict.tier == "items_verified"
+    assert verdict.tier == "recomputed"
     assert errors(verdict) == []
 
 
@@ -119,9 +119,7 @@ def test_a_partial_record_is_kept_and_labelled(world: World, make_levels: Callab
     assert any("3 cells missing" in m for m in labels(verdict))
 
 
-def test_oddities_are_labelled(
-    world: World, cast: dict[str, Entry], make_levels: Callable[..., Any], anchors: Anchors
-) -> None:
+def test_oddities_are_labelled(world: World, make_levels: Callable[..., Any]) -> None:
     odd = world.entry("odd", make_levels([0.8, 0.1, 0.2, 0.2, 0.0], [0.8] * 5), seeds=(0, 1))
     items = {
         task: Items(p.doc_hash, p.prompt_hash, p.cluster, {
@@ -135,7 +133,11 @@ def test_oddities_are_labelled(
         a.model_copy(update={"diagnostics": [{"flags": ["relearn_loss_did_not_fall"]}]} if a.seed else {})
         for a in odd.record.attacks
     ]
-    found = labels(validate(resealed(odd, items, results=results, attacks=attacks), anchors))
+    seeded = Anchors(
+        *(world.entry(name, make_levels([level] * 5, [0.9] * 5), kind=name.lower(), seeds=(0, 1))
+          for name, level in (("Target", 0.95), ("Retrain", 0.2)))
+    )  # fmt: skip
+    found = labels(validate(resealed(odd, items, results=results, attacks=attacks), seeded))
     for words in ("improves forgetting", "over-unlearned", "gave identical items", "relearn loss did not fall"):
         assert any(words in m for m in found), words
 

@@ -69,6 +69,8 @@ def test_one_file_a_submission(board: Board) -> None:
         ("../../etc", "local/etc"),
         ("/", "local/unnamed"),
         ("a b/<c>", "a_b/_c_"),
+        ("漢" * 80, "local/" + "_" * 80),
+        ("x" * 300 + "/" + "y" * 300, "x" * 96 + "/" + "y" * 96),
     ],
 )
 def test_names_become_plain_paths(name: str, slug: str) -> None:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from robust_unlearn_bench.leaderboard.page.row_view import page_name
 from robust_unlearn_bench.leaderboard.page.site import _breakable, build_page, render
 from robust_unlearn_bench.leaderboard.record.entry import Entry
 from robust_unlearn_bench.leaderboard.record.events import Event, Standing
 from robust_unlearn_bench.leaderboard.record.reported import Reported, read_reported
+from robust_unlearn_bench.leaderboard.record.sealing import seal
 from robust_unlearn_bench.leaderboard.scoring.board import Board
 from robust_unlearn_bench.leaderboard.scoring.board_table import percent
 from robust_unlearn_bench.leaderboard.scoring.scorer import score
@@ -26,7 +28,7 @@ from robust_unlearn_bench.leaderboard.scoring.scorer import score
 @pytest.fixture(scope="module")
 def board(cast: dict[str, Entry]) -> Board:
     quarantined = Standing(
-        "items_verified",
+        "recomputed",
         "quarantined",
         (Event(at="2026-01-05T00:00:00Z", by="maintainers", reason="replay gave other numbers", state="quarantined"),),
     )
@@ -125,7 +127,10 @@ def test_model_page_has_hashes_config_and_rerun_command(site: dict[str, str], ca
     for task in record.suite.tasks.values():
         assert task.items is not None
         assert task.items.sha256 in page
-    assert "lm_eval --tasks nano_books__relearn50 --model hf --model_args pretrained=npo-hybrid,dtype=float32" in page
+    assert (
+        "lm_eval --tasks nano_books__relearn50 --model hf --model_args &#39;{&#34;pretrained&#34;: &#34;npo-hybrid"
+        in page
+    )
 
 
 def test_json_is_lossless_and_csv_agrees(site: dict[str, str], board: Board) -> None:
@@ -166,3 +171,68 @@ def test_long_names_of_attacks_may_be_broken_and_short_ones_not() -> None:
 
 def test_no_minus_before_a_zero() -> None:
     assert [percent(value) for value in (-0.0004, -0.0, 0.0, -0.0006, None)] == ["0.0", "0.0", "0.0", "-0.1", "–"]
+
+
+def test_permalinks_hold_the_whole_id_and_old_ones_lead_there(site: dict[str, str], cast: dict[str, Entry]) -> None:
+    """Forty bits of two records were made to collide in four seconds, and one page took the place of the other."""
+    whole = cast["hybrid"].id.removeprefix("rub1-")
+    assert f"m/{whole}.html" in site
+    moved = site[f"m/{whole[:10]}.html"]
+    assert f'<meta http-equiv="refresh" content="0; url={whole}.html">' in moved
+    assert f'<a href="{whole}.html">NPO Hybrid</a>' in moved
+
+
+def test_an_old_permalink_of_two_rows_names_both(cast: dict[str, Entry]) -> None:
+    board = score([cast["adam"], cast["hybrid"]], cast["target"], cast["retrain"], replicates=100)
+    ids = {"NPO Adam": "rub1-" + "a" * 32, "NPO Hybrid": "rub1-" + "a" * 31 + "b"}
+    rows = tuple(
+        replace(row, entry=Entry(row.record.model_copy(update={"submission_id": ids[name]}), row.entry.items))
+        if (name := row.record.display_name) in ids
+        else row
+        for row in board.rows
+    )
+    site = render([replace(board, rows=rows)])
+    moved = site["m/aaaaaaaaaa.html"].decode()
+    assert "refresh" not in moved
+    assert "could mean several rows" in moved
+    assert all(f"{id.removeprefix('rub1-')}.html" in moved for id in ids.values())
+    assert sum(name.startswith("m/a") for name in site) >= 3
+
+
+def test_flags_of_any_length_and_number_stay_one_line_on_the_index(cast: dict[str, Entry]) -> None:
+    """Four hundred warnings of 380 characters made a row of 150 kB."""
+    record = cast["adam"].record
+    flags = [f"{i:03}" + "x" * 377 for i in range(60)]
+    attacks = [
+        a.model_copy(update={"diagnostics": [{"flags": flags}] if a.name == "gptq4" else []}) for a in record.attacks
+    ]
+    fields = {key: getattr(record, key) for key in type(record).model_fields if key != "submission_id"}
+    entry = Entry.unsaved(seal(**{**fields, "attacks": attacks}), cast["adam"].items)
+    site = render([score([entry], cast["target"], cast["retrain"], replicates=100)])
+    index = site["index.html"].decode()
+    assert "and 57 more" in index
+    assert "x" * 60 not in index
+    assert flags[59] in site[page_name(entry.id)].decode()
+
+
+def test_rows_that_are_alike_are_labelled_on_the_page_and_in_the_data(cast: dict[str, Entry]) -> None:
+    record = cast["adam"].record
+    fields = {key: getattr(record, key) for key in type(record).model_fields if key != "submission_id"}
+    twin = Entry.unsaved(seal(**{**fields, "display_name": "NPΟ Аdam"}), cast["adam"].items)
+    board = score([cast["adam"], twin], cast["target"], cast["retrain"], replicates=100)
+    site = render([board])
+    assert "the same weights as NPO Adam" in site["index.html"].decode()
+    page = site[page_name(twin.id)].decode()
+    assert "a name that can be taken for that of" in page
+    assert f'href="../{page_name(record.submission_id)}"' in page
+    rows = {row["display_name"]: row for row in json.loads(site["data/board.json"])["boards"][0]["rows"]}
+    assert len(rows["NPΟ Аdam"]["labels"]) == 3
+    assert rows["Target"]["labels"] == []
+
+
+def test_nothing_is_called_verified_that_was_not_run_again(site: dict[str, str], root: Path) -> None:
+    assert "verified" not in site["index.html"]
+    texts = [*(root / "docs").rglob("*.md"), root / "README.md", root / "leaderboard" / "README.md"]
+    texts += (root / "robust_unlearn_bench" / "cli").glob("*.py")
+    for text in texts:
+        assert "verif" not in text.read_text().lower(), text

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,49 @@ def test_cluster_names_that_may_be_text_are_hashed() -> None:
     assert cluster_id("author-3") == "author-3"
     assert cluster_id("It was a dark night").startswith("c-")
     assert cluster_id("é") != cluster_id("è")
+    assert cluster_id("author-3\n").startswith("c-")  # `$` of a regular expression lets a last newline through
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'"doc_id":0', b'"doc_id": 0'),
+        (b'"m":0.5', b'"m":5e-1'),
+        (b'"m":0.5', b'"m":0.50'),
+        (b'"none":{"m":null}}}\n', b'"none":{"m":null}}}'),
+        (b'"p0"', b'"\\u0070\\u0030"'),
+        (b"}}}\n{", b"}}}\n\n{"),
+        (b'"a":1.0', b'"a":1'),
+    ],
+)
+def test_equal_items_in_other_bytes_are_refused(tmp_path: Path, before: bytes, after: bytes) -> None:
+    """The store writes items in their one form: a file in another passed every check and then bricked the store."""
+    path = tmp_path / "t.jsonl"
+    raw = encode_items(ITEMS)
+    assert before in raw
+    path.write_bytes(raw.replace(before, after, 1))
+    with pytest.raises(RecordError):
+        read_items(path, describe("t.jsonl", path.read_bytes()))
+
+
+def test_truth_values_are_no_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_bytes(encode_items(ITEMS).replace(b'"m":0.5', b'"m":false'))
+    with pytest.raises(RecordError, match=r"scores\.none\.m"):
+        read_items(path)
+
+
+def test_memory_grows_linearly_with_the_documents(tmp_path: Path) -> None:
+    peaks = []
+    for n in (500, 2000):
+        part = Items(
+            ("0" * 64,) * n, ("1" * 64,) * n, ("c",) * n, {(f"relearn{k}", "m"): (0.25,) * n for k in range(20)}
+        )
+        path = tmp_path / f"{n}.jsonl"
+        path.write_bytes(encode_items(part))
+        tracemalloc.start()
+        read_items(path)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * 4 * peaks[0]
+    assert peaks[1] < 10 * path.stat().st_size

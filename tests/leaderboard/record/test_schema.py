@@ -131,3 +131,26 @@ def test_a_large_record_is_refused_by_size(tmp_path: Path) -> None:
 def test_run_ids() -> None:
     assert run_id("relearn50", 0) == "relearn50"
     assert run_id("relearn50", 2) == "relearn50#2"
+
+
+@pytest.mark.parametrize("name", ["aux", "NUL", "com1", "Con.x"])
+def test_item_files_have_names_that_every_system_has(fields: dict[str, Any], name: str) -> None:
+    tasks = fields["suite"]["tasks"]
+    tasks[name] = {**tasks["nano_books_verbmem"], "items": None}
+    with pytest.raises(RecordError, match="the name of a device"):
+        seal(**fields)
+
+
+def test_item_files_do_not_differ_in_case_alone(fields: dict[str, Any]) -> None:
+    """On a system that does not tell the two apart, one file would be read for both."""
+    tasks = fields["suite"]["tasks"]
+    tasks["nano_books_Verbmem"] = {**tasks["nano_books_verbmem"], "items": None}
+    with pytest.raises(RecordError, match="upper and lower case alone"):
+        seal(**fields)
+
+
+def test_an_item_file_is_called_like_its_task(fields: dict[str, Any]) -> None:
+    task = fields["suite"]["tasks"]["nano_books_verbmem"]
+    task["items"]["file"] = "nano_books_knowmem_forget.jsonl"
+    with pytest.raises(RecordError, match=r"the file is called nano_books_verbmem\.jsonl"):
+        seal(**fields)

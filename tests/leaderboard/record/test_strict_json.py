@@ -1,12 +1,23 @@
 from __future__ import annotations
 
 import json
+import math
+import time
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from robust_unlearn_bench.errors import RecordError
-from robust_unlearn_bench.leaderboard.record.strict_json import MAX_DEPTH, canonical, loads, read_bytes, read_lines
+from robust_unlearn_bench.leaderboard.record.strict_json import (
+    MAX_DEPTH,
+    MAX_LINE_BYTES,
+    canonical,
+    loads,
+    read_bytes,
+    read_lines,
+)
 
 
 @pytest.mark.parametrize(
@@ -69,3 +80,65 @@ def test_lines_name_their_number() -> None:
     assert list(read_lines(b"1\n2", "x")) == [1, 2]
     with pytest.raises(RecordError, match="x line 2"):
         list(read_lines(b"1\n\n3\n", "x"))
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """The best of three, in this process's own time: other processes may be busy."""
+    best = math.inf
+    for _ in range(3):
+        started = time.process_time()
+        run()
+        best = min(best, time.process_time() - started)
+    return best
+
+
+def refused(text: str) -> Callable[[], object]:
+    def run() -> None:
+        with pytest.raises(RecordError):
+            loads(text.encode(), "file")
+
+    return run
+
+
+TEXTS: dict[str, Callable[[int], str]] = {
+    "a string that never ends, after many brackets": lambda n: '[[[[[[[[[[[[["' + '\\"' * n,
+    "quotes that open and close nothing": lambda n: "[" * 13 + '"' * (2 * n + 1),
+    "one key again and again": lambda n: "{" + ",".join(['"k":1'] * n) + "}",
+    "many keys, the last one twice": lambda n: "{" + ",".join(f'"{i}":1' for i in range(n)) + f',"{n - 1}":2}}',
+    "brackets inside of strings, then too deep": lambda n: '["' + "[{" * n + '",' + "[" * 12 + "1",
+}
+
+
+@pytest.mark.parametrize("what", TEXTS)
+def test_time_grows_linearly_with_what_is_refused(what: str) -> None:
+    """A file of 64 kB held the parser for 25 seconds: every quote began a new search to the end."""
+    make = TEXTS[what]
+    small, large = make(5_000), make(40_000)
+    ratio = seconds(refused(large)) / max(seconds(refused(small)), 1e-4)
+    assert ratio < (len(large) / len(small)) ** 1.6, what  # 64 if it were quadratic
+
+
+def peak(run: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("unit", ["a", '\\"', "é"])
+def test_memory_is_a_few_times_the_text(unit: str) -> None:
+    """One string of 60 MB took 7 GB."""
+    texts = [("[" + "[]," * 12 + '"' + unit * n + '"]').encode() for n in (50_000, 200_000)]
+    peaks = [peak(lambda raw=raw: loads(raw, "file")) for raw in texts]
+    assert peaks[1] < 12 * len(texts[1])
+    assert peaks[1] < 1.5 * peaks[0] * len(texts[1]) / len(texts[0])
+
+
+def test_a_long_line_is_refused_before_it_is_parsed() -> None:
+    raw = b'{"a":1}\n"' + b"x" * MAX_LINE_BYTES + b'"\n'
+    lines = read_lines(raw, "file")
+    assert next(lines) == {"a": 1}
+    with pytest.raises(RecordError, match=r"file line 2: 262,146 bytes, at most 262,144"):
+        next(lines)

@@ -8,6 +8,7 @@ from scipy import stats as scipy_stats
 
 from robust_unlearn_bench.leaderboard.record.items import Items
 from robust_unlearn_bench.leaderboard.scoring.stats import (
+    SEPARATED,
     Moments,
     holm,
     number,
@@ -118,8 +119,35 @@ def test_paired_p_value_agrees_with_the_paired_t_test() -> None:
 def test_ranks_share_a_place_until_something_separates_them() -> None:
     noise = np.random.default_rng(0).normal(0, 0.01, (2000, 3))
     points = np.array([0.80, 0.795, 0.5])
-    assert ranks(points, points + noise) == [1, 1, 3]
+    assert ranks(points, points + noise) == [1, 1, 2]
     assert ranks(points[:1], (points + noise)[:, :1]) == [1]
     certain = np.tile(points, (100, 1))
     assert ranks(points, certain) == [1, 2, 3]
     assert ranks(np.zeros(2), np.zeros((100, 2))) == [1, 1]
+
+
+@pytest.mark.parametrize("copies", [1, 10, 60])
+def test_near_copies_move_nobodys_rank(copies: int) -> None:
+    """Sixty noisy copies of the leader pushed every row below from rank 2 to rank 62."""
+    rng = np.random.default_rng(0)
+    points = np.array([0.9, 0.8, 0.79, 0.6, 0.5])
+    draws = points + rng.normal(0, 0.01, (2000, 5))
+    before = ranks(points, draws)
+    shift = rng.normal(0, 1e-3, copies)
+    noisy = draws[:, :1] + shift + rng.normal(0, 1e-3, (2000, copies))
+    after = ranks(np.concatenate([points, points[0] + shift]), np.concatenate([draws, noisy], axis=1))
+    assert before == [1, 2, 2, 3, 4]
+    assert after[:5] == before
+    assert set(after[5:]) == {1}
+
+
+def test_a_row_that_is_significantly_better_has_a_better_rank() -> None:
+    rng = np.random.default_rng(1)
+    points = rng.random(30)
+    draws = points + rng.normal(0, 0.05, (1000, 30))
+    found = ranks(points, draws)
+    p = paired_p_values(points, draws)
+    for i in range(30):
+        for j in range(30):
+            if points[i] > points[j] and p[i, j] <= SEPARATED:
+                assert found[i] < found[j]
