@@ -116,7 +116,7 @@ def search(
 
     Example: rub attack search --suite nano_books --model DIR --trials 50 --out found/
     """
-    from ..search.report import report
+    from ..search.finding_report import report
     from ..search.space import Space
     from ..search.strongest_attack import search as run
     from ..search.study import Limits

@@ -68,7 +68,7 @@ def verify(
     """
     from ..leaderboard.check.replay import REPEATABILITY
     from ..leaderboard.record.attack_entry import load_attack
-    from ..search.report import run_again
+    from ..search.finding_report import run_again
     from .attack_commands import bench_of
 
     store = open_store(root)

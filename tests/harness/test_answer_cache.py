@@ -14,7 +14,7 @@ from robust_unlearn_bench.harness.answer_cache import AnswerCache
 @pytest.fixture
 def cache(tmp_path: Path) -> AnswerCache:
     cache = AnswerCache(tmp_path / "answers" / "model.sqlite")
-    cache.put(["a", "b"], [["Once", -1.5], "\ud83d\ude42 upon"])
+    cache.put(["a", "b"], [["Once", -1.5], "🙂 upon"])
     return cache
 
 
@@ -24,7 +24,7 @@ def edit(cache: AnswerCache, statement: str) -> None:
 
 
 def test_answers_come_back_in_order_or_not_at_all(cache: AnswerCache) -> None:
-    assert cache.get(["b", "a"]) == ["\ud83d\ude42 upon", ["Once", -1.5]]
+    assert cache.get(["b", "a"]) == ["🙂 upon", ["Once", -1.5]]
     assert cache.get(["a", "c"]) is None
 
 

@@ -48,13 +48,14 @@ def test_a_24_gb_card_is_enough_for_the_standard_suite_on_7b(seven_billion: str)
     assert found is not None
     found.refuse()
     lines = {line.name: line for line in found.lines}
-    assert set(lines) == {*SUITES["muse_books"].attacks, "evaluation"} - {"none"}
-    needs = lines["relearn100"].needs
+    assert set(lines) < {*SUITES["muse_books"].attacks, "evaluation"} - {"none"}, "one line a trajectory"
+    assert len(lines) == 10
+    needs = lines["relearn_const100_x5"].needs
     assert needs is not None
     assert needs.device <= 22e9
     assert needs.host <= 110e9
     assert found.snapshot == 2 * 6_738_415_616
-    work = lines["relearn100"].work
+    work = lines["relearn_const100_x5"].work
     assert work is not None
     assert (work.forwards, work.backwards) == (100, 100)
     assert found.summary.startswith("plan: 6,738M parameters, at most 21.")
@@ -66,22 +67,23 @@ def test_free_memory_counts_not_the_size_of_the_card(seven_billion: str) -> None
     """Of 24 GB, 14 are free: another process has the rest."""
     found = forecast(seven_billion, ["muse_books_robust"], Free(int(14e9), int(160e9), "cuda:0"), RATES)
     assert found is not None
-    with pytest.raises(ModelError, match=r"^.* needs .* \(5 more parts of this plan do not fit either\)$"):
+    with pytest.raises(ModelError, match=r"^.* needs .* \(9 more parts of this plan do not fit either\)$"):
         found.refuse()
     refused = {line.name for line in found.lines if line.refusal}
-    assert {"relearn100", "gptq4"} <= refused
+    assert "gptq4" in refused
+    assert any(name.startswith("relearn") for name in refused), refused
 
 
 def test_the_snapshot_takes_its_share_of_cpu_memory(seven_billion: str) -> None:
     """107.8 GB for the states fit into 93 % of 120 GB, but not beside 13.5 GB of original weights."""
     free = Free(int(24e9), int(120e9))
     kept, on_disk = (
-        forecast(seven_billion, ["muse_books"], free, RATES, attacks=["relearn100"], snapshot=where)
+        forecast(seven_billion, ["muse_books"], free, RATES, attacks=["relearn_const100_x5"], snapshot=where)
         for where in ("cpu", "disk")
     )
     assert kept is not None
     assert on_disk is not None
-    with pytest.raises(ModelError, match=r"relearn100 needs .*; with --snapshot disk \(RUB_SNAPSHOT=disk\) it fits$"):
+    with pytest.raises(ModelError, match=r"relearn_const100_x5 needs .*; with --snapshot disk \(RUB_SNAPSHOT=disk\) it fits$"):
         kept.refuse()
     on_disk.refuse()
     assert on_disk.snapshot == 0
@@ -131,7 +133,7 @@ def test_the_command_prints_a_table_and_exits_with_0(seven_billion: str) -> None
         "150",
     )
     assert done.exit_code == 0
-    row = next(line for line in done.stdout.splitlines() if line.startswith("relearn100 "))
+    row = next(line for line in done.stdout.splitlines() if line.startswith("relearn_const100_x5 "))
     assert "masters in CPU memory" in row
     assert "107.8 GB" in row
     assert "at 60 TFLOP/s" in done.stdout
@@ -142,8 +144,8 @@ def test_json(seven_billion: str) -> None:
         "muse_books_robust", "--model", seven_billion, "--device-memory", "24GB", "--host-memory", "160GB", "--json"
     )
     told = {line["work"]: line for line in json.loads(done.stdout)["plan"]}
-    assert told["relearn100"]["device"] <= 22e9
-    assert told["relearn100"]["refusal"] is None
+    assert told["relearn_const100_x5"]["device"] <= 22e9
+    assert told["relearn_const100_x5"]["refusal"] is None
 
 
 def test_what_fits_nowhere_is_one_sentence(seven_billion: str) -> None:

@@ -86,6 +86,7 @@ def test_a_composition_is_split_too() -> None:
 
 def test_rows_of_a_mirror_without_clusters_are_not_matched_by_their_numbers(mirror: Path) -> None:
     """raw/forget row 3 and verbmem/forget row 3 have nothing to do with each other."""
+    (mirror / "books/raw/forget.json").write_text(json.dumps([f"books forget text {i}" for i in range(5)]))
     with pytest.raises(
         DataError, match=r"muse_books verbmem none can be traced .* \(3 to neither\): leave this task out"
     ):

@@ -71,7 +71,10 @@ def unlike_target(
 
 
 def _range(task: Task, metric: str) -> tuple[float, float]:
-    return (0.0, 1.0) if task.metrics[metric].role in SCORED_ROLES else (-LARGEST, LARGEST)
+    spec = task.metrics[metric]
+    if spec.aggregate == "familiarity":  # nats
+        return 0.0, LARGEST
+    return (0.0, 1.0) if spec.role in SCORED_ROLES else (-LARGEST, LARGEST)
 
 
 def _numbers(column: Sequence[Value]) -> Iterator[tuple[int, float]]:

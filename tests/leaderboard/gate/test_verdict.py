@@ -63,7 +63,9 @@ def familiar(name: str, sides: list[dict[str, float]]) -> Entry:
     described = suite.tasks[task]
     spec = described.metrics["familiarity"].model_copy(update={"aggregate": "familiarity"})
     described = described.model_copy(update={"metrics": {"familiarity": spec}, "n": len(sides)})
-    record = entry.record.model_copy(update={"suite": suite.model_copy(update={"tasks": {task: described}})})
+    results = [r.model_copy(update={"value": aggregate(tuple(sides)), "n": len(sides)}) for r in entry.record.results]
+    described_suite = suite.model_copy(update={"tasks": {task: described}})
+    record = entry.record.model_copy(update={"suite": described_suite, "results": results})
     return Entry(record, {task: items})
 
 

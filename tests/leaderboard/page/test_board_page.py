@@ -16,11 +16,11 @@ from robust_unlearn_bench.leaderboard.scoring.stats import Number
 
 
 def chart(board: Board, question: str) -> dict:
-    return next(c for c in board_values(board)["charts"] if c["question"] == question)
+    return next(c for c in board_values(board, {})["charts"] if c["question"] == question)
 
 
 def test_columns_begin_with_the_score_and_its_families(families: Board) -> None:
-    keys = [key for key, _, _ in board_values(families)["columns"]]
+    keys = [key for key, _, _ in board_values(families, {})["columns"]]
     assert keys == [
         "rank", "name", "score", "says", "holds", "utility", "case", "grade",
         "a:none", "a:gptq4", "a:relearn_const_x5", "a:relearn_retain", "worst",
@@ -59,7 +59,7 @@ def test_says_against_holds_has_controls_and_intervals(families: Board) -> None:
 
 def test_without_likelihoods_that_chart_is_left_out(families: Board) -> None:
     rows = tuple(replace(row, holds=Number(None, why="nothing is measured")) for row in families.rows)
-    questions = [c["question"] for c in board_values(replace(families, rows=rows))["charts"]]
+    questions = [c["question"] for c in board_values(replace(families, rows=rows), {})["charts"]]
     assert "What does it say, and what does it still hold?" not in questions
     assert "What does robustness cost?" in questions
 
@@ -78,7 +78,7 @@ def test_work_tells_when_half_is_back_for_rows_and_controls(families: Board, fam
 
 
 def test_charts_of_single_lines_are_gone(families: Board) -> None:
-    assert not [c for c in board_values(families)["charts"] if "relearn" in c["question"]]
+    assert not [c for c in board_values(families, {})["charts"] if "relearn" in c["question"]]
 
 
 @pytest.mark.parametrize("term", ["Says", "Holds", "Worst case", "Suite version 1", "Largest of many"])

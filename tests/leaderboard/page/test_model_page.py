@@ -61,7 +61,8 @@ def test_work_is_shown_by_metric_and_attacker_and_drawn_where_there_is_a_curve(p
 
 
 def test_a_suite_without_likelihoods_says_so(cast, site_of_cast: dict[str, bytes]) -> None:
-    text = next(raw.decode() for name, raw in site_of_cast.items() if name.startswith("m/"))
+    pages = [raw.decode() for name, raw in site_of_cast.items() if name.startswith("m/")]
+    text = next(page for page in pages if "has moved to" not in page)
     assert "This suite version has no metric of likelihoods." in text
 
 

@@ -233,6 +233,7 @@ def test_rows_that_are_alike_are_labelled_on_the_page_and_in_the_data(cast: dict
 def test_nothing_is_called_verified_that_was_not_run_again(site: dict[str, str], root: Path) -> None:
     assert "verified" not in site["index.html"]
     texts = [*(root / "docs").rglob("*.md"), root / "README.md", root / "leaderboard" / "README.md"]
-    texts += (root / "robust_unlearn_bench" / "cli").glob("*.py")
+    cli = (root / "robust_unlearn_bench" / "cli").glob("*.py")
+    texts += [path for path in cli if "attack" not in path.name]  # `rub leaderboard attack verify` runs it again
     for text in texts:
-        assert "verif" not in text.read_text().lower(), text
+        assert "verif" not in text.read_text().lower().replace("attack verify", ""), text
