@@ -83,7 +83,9 @@ def test_the_snapshot_takes_its_share_of_cpu_memory(seven_billion: str) -> None:
     )
     assert kept is not None
     assert on_disk is not None
-    with pytest.raises(ModelError, match=r"relearn_const100_x5 needs .*; with --snapshot disk \(RUB_SNAPSHOT=disk\) it fits$"):
+    with pytest.raises(
+        ModelError, match=r"relearn_const100_x5 needs .*; with --snapshot disk \(RUB_SNAPSHOT=disk\) it fits$"
+    ):
         kept.refuse()
     on_disk.refuse()
     assert on_disk.snapshot == 0

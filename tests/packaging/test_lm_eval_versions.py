@@ -64,7 +64,16 @@ def other(python: Path, version: str) -> None:
 
 
 def evaluate(python: Path, model: Path, choice: Path, out: Path) -> dict[str, Any]:
-    words = [python, "-m", "lm_eval", "run", "--tasks", "nano_books_robust,choice,choice__attacked", "--limit", "8"]
+    words = [
+        python,
+        "-m",
+        "lm_eval",
+        "run",
+        "--tasks",
+        "nano_books,nano_books__gptq4,choice,choice__attacked",
+        "--limit",
+        "8",
+    ]
     words += ["--include_path", choice, "--model", "hf", "--device", "cpu"]
     words += ["--model_args", f"pretrained={model},dtype=float32", "--output_path", out, "--log_samples"]
     quiet = {"RUB_CACHE": str(out / "cache"), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
@@ -81,12 +90,8 @@ def test_the_same_numbers_and_files(source: Path, python: Path, model: Path, cho
     install(python, wheel)
     ours = evaluate(python, model, choice, tmp_path / "ours")
     digest = next(task for task in ours["results"] if task.startswith("choice__rtn2@"))
-    suite = SUITES["nano_books"]
-    wanted = {
-        f"nano_books_{leaf.name}" + ("" if attack == "none" else f"__{attack}")
-        for attack in suite.attacks
-        for leaf in suite.leaves
-    }
+    leaves = [f"nano_books_{leaf.name}" for leaf in SUITES["nano_books"].leaves]
+    wanted = {leaf + attack for leaf in leaves for attack in ("", "__gptq4")}
     assert {task for task, _ in numbers(ours)} == {*wanted, "choice", digest}
     for version in OTHERS:
         other(python, version)
