@@ -27,7 +27,7 @@ Builder = Callable[[Any, Any, str], None]
 
 def hide(name: str, target: Path, suite: str, out: Path) -> Path:
     """Build a hider from the target, or find it in `out`, and return its folder."""
-    folder = out / name.replace(" ", "-")
+    folder = out / name.replace(": ", "-").replace(" ", "-")
     if not folder.is_dir():
         if name in RECIPES:
             return unlearn(f"{suite}/npo-adam", target, folder, overrides=RECIPES[name])

@@ -70,7 +70,7 @@ def rescore(boards: list[Board], folder: Path, *, since: str | None = None) -> l
         for key in dict.fromkeys([*new, *sorted(old)]):
             before, after = old.get(key), new.get(key)
             change = Change(
-                suite=board.suite,
+                suite=f"{board.suite} {board.suite_version}",
                 model=(after or before or {})["display_name"],
                 scorer=(version, board.scorer_version),
                 score=(_value(before, "score"), _value(after, "score")),

@@ -83,7 +83,7 @@ class Store:
         return [read_reported(path) for path in sorted((self.root / "reported").glob("*.json"))]
 
     def boards(self, least: Tier = "recomputed") -> list[Board]:
-        """One board for every suite version that has anchors, by name."""
+        """One board for every suite version that has anchors, by name, the newest version of a suite first."""
         entries, attacks = self.entries(), self.attacks()
         return [
             score(
@@ -92,7 +92,7 @@ class Store:
                 least=least,
                 found=[a for a in attacks if (a.record.on.suite, a.record.on.suite_version) == key],
             )
-            for key, pair in sorted(self.anchors().items())
+            for key, pair in sorted(self.anchors().items(), key=lambda item: _place(*item[0]))
         ]
 
     def standing(self, submission_id: str) -> Standing:
@@ -186,3 +186,7 @@ class Store:
 
     def _events(self, submission_id: str) -> Path:
         return self.root / "events" / f"{submission_id}.jsonl"
+
+
+def _place(suite: str, version: str) -> tuple[str, list[int]]:
+    return suite, [-int(part) for part in version.split(".") if part.isdecimal()]

@@ -29,7 +29,7 @@ _PLOTTED = 40
 
 def board_key(board: Board) -> str:
     """Fragment identifier of the section of a board."""
-    return f"s-{board.suite}"
+    return f"s-{board.suite}-{board.suite_version}"
 
 
 def board_values(board: Board, alike: Mapping[str, Sequence[Likeness]]) -> dict[str, Any]:

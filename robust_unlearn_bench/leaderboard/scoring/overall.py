@@ -35,7 +35,12 @@ class Method:
 
 
 def overall(boards: Sequence[Board]) -> list[Method]:
-    """Every method with a ranked row, complete ones first, best first; nothing for fewer than two suites."""
+    """Every method with a ranked row, complete ones first, best first; nothing for fewer than two suites.
+
+    Args:
+        boards: the boards, the newest version of a suite before older ones, which do not count.
+    """
+    boards = list({board.suite: board for board in reversed(boards)}.values())[::-1]
     if len(boards) < 2:
         return []
     found: dict[tuple[str, str], dict[str, list[Row]]] = {}
