@@ -26,7 +26,7 @@ COPIED = 0.03
 """Mean difference of informative documents below which two records hold the same measurement."""
 
 EXACT = 2e-3
-"""Largest difference of one document in a column that was copied."""
+"""Largest difference of one document in a column that was copied, where its documents differ by more than ten times that."""
 
 _LEAST = 20
 """Informative documents without which items say nothing about where they come from."""
@@ -196,8 +196,9 @@ def _items(a: _Print, b: _Print) -> Iterator[str]:
         return  # a model that an attack brings back answers like the target, document by document
     for key in (key for key, gap in zip(keys, apart, strict=True) if gap <= EXACT):
         difference = _differences(a, b, key)
+        limit = min(EXACT, 0.1 * float(a.columns[key].std()))  # probabilities near 0 are all alike
         copied += int(
-            len(difference) >= _LEAST and int(np.count_nonzero(difference <= EXACT)) >= 0.95 * len(difference)
+            len(difference) >= _LEAST and int(np.count_nonzero(difference <= limit)) >= 0.95 * len(difference)
         )
     if copied:
         yield f"{copied} of {len(keys)} item columns, value by value, in common with"
