@@ -22,7 +22,7 @@ STARTUP = 10
 """Number of random trials before the sampler learns from them."""
 
 REASON = "reason"
-"""User attribute of a trial that failed; one without it was interrupted and does not count."""
+"""User attribute with the reason why a trial failed; a trial in Optuna's state FAIL was interrupted and does not count."""
 
 
 def counted(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:

@@ -205,10 +205,9 @@ def _carry_out(study: optuna.Study, trial: optuna.Trial, bench: Bench, space: Sp
     """Try what the trial proposes and write down how it went.
 
     The sampler sees the leakage, where it is positive, and for attacks that cost too much minus the share of utility
-    beyond the bound: less harm is better, and any attack within the bound is better still.
+    beyond the bound: less harm is better, and any attack within the bound is better still. An attack that fails counts as
+    one that costs everything: the sampler ignores trials without a value, and would propose what fails again and again.
     """
-    import optuna
-
     from .proposals import REASON
 
     attack = space.suggest(trial)
@@ -218,8 +217,8 @@ def _carry_out(study: optuna.Study, trial: optuna.Trial, bench: Bench, space: Sp
         outcome = bench.try_out(attack, most_lost)
     except (RubError, RuntimeError, MemoryError) as error:
         told = " ".join(str(error).split()) or type(error).__name__
-        value: float | None = None
-        facts: dict[str, Any] = {REASON: _short(told)}
+        value = -1.0
+        facts: dict[str, Any] = {REASON: _short(told), "failed": True}
     else:
         beyond = 1 - most_lost - outcome.utility
         value = -beyond if beyond > 0 else max(outcome.leakage or 0.0, 0.0)
@@ -228,20 +227,17 @@ def _carry_out(study: optuna.Study, trial: optuna.Trial, bench: Bench, space: Sp
     facts |= {"seconds": round(time.monotonic() - began, 3), "steps": bench.steps(attack)}
     for key, fact in facts.items():
         trial.set_user_attr(key, fact)
-    state = optuna.trial.TrialState.FAIL if value is None else optuna.trial.TrialState.COMPLETE
-    study.tell(trial, value, state=state)
+    study.tell(trial, value)
 
 
 def _trials(study: optuna.Study) -> list[Trial]:
     """The trials that count, as a record lists them."""
-    import optuna
-
     from .proposals import counted
 
     found = []
     for trial in counted(study.get_trials(deepcopy=False)):
         facts = trial.user_attrs
-        failed = trial.state == optuna.trial.TrialState.FAIL
+        failed = facts.get("failed", False)
         found.append(
             Trial(
                 attack=facts["attack"],

@@ -91,6 +91,14 @@ def test_failed_trials_count_and_say_why(tmp_path: Path) -> None:
     assert best.leakage == max(trial.leakage or 0 for trial in trials)
 
 
+@pytest.mark.parametrize("seed", [3, 4])
+def test_it_learns_where_the_strong_attacks_are_and_what_fails(tmp_path: Path, seed: int) -> None:
+    trials = run_trials(Bench(), Space(), tmp_path, Limits(50, None), seed=seed, identity=IDENTITY)
+    found = [trial.leakage or 0.0 for trial in trials]
+    assert sum(found[-10:]) > 1.5 * sum(found[:10])  # the first ten are random
+    assert len([trial for trial in trials[-10:] if trial.outcome == "failed"]) <= 3
+
+
 def test_two_processes_share_a_study(tmp_path: Path) -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from test_study import *; "
