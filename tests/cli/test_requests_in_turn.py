@@ -72,7 +72,7 @@ def test_four_requests_in_turn(
         assert card["identity"]["model"] == before
         known = card["completion_probability"]
         assert known["after"]["forget"] < 0.5 * known["before"]["forget"]
-        assert known["after"]["retain"] > 0.7
+        assert known["after"]["retain"] > 0.6
         memorised(out, k)
         model = out
     assert max(memorised(model, k) for k in (1, 2, 3, 4)) < 0.5, "earlier requests stay forgotten"

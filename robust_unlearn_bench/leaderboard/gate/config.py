@@ -133,7 +133,7 @@ def draft(entry: Entry, margin: float = 0.05) -> str:
     """A commented configuration that gates every scored metric of a baseline record, of both families and of utility.
 
     Forget and utility metrics are gated under every attack, metrics of role "holds" under those that do not train on the
-    forget text, as the scorer reads them.
+    forget text, as the scorer reads them; an attack under which a task was not measured is left out.
     """
     record = entry.record
     lines = [
@@ -149,12 +149,15 @@ def draft(entry: Entry, margin: float = 0.05) -> str:
     ]
     attacks = {a.name: a.id for a in record.attacks}
     readable = [a.name for a in readers(list(attacks.values()))["without the text"]]
+    measured = {(cell.task, cell.metric, cell.attack) for cell in record.results}
     for task, described in record.suite.tasks.items():
         for metric, spec in described.metrics.items():
             if spec.role not in SCORED_ROLES or spec.aggregate == "other":
                 continue
             worse = worse_direction(spec)
             for attack in readable if spec.role == "holds" else attacks:
+                if (task, metric, attack) not in measured:
+                    continue
                 lines += ["", "[[metric]]", f'task = "{task}"', f'metric = "{metric}"', f'attack = "{attack}"']
                 lines += [f'worse = "{worse}"', f"margin = {margin:g}{_advice(entry, task, metric, attack)}"]
     return "\n".join(lines) + "\n"

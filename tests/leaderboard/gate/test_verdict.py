@@ -297,6 +297,15 @@ def test_init_gates_likelihoods_where_the_scorer_reads_them(family_cast: dict[st
     assert [m.attack for m in held] == ["none", "gptq4", "relearn20_retain"]
 
 
+def test_init_leaves_out_what_was_not_measured(baseline: Entry, tmp_path: Path) -> None:
+    kept = [r for r in baseline.record.results if (r.task, r.attack) != (VERBMEM, "relearn20")]
+    config = tmp_path / "gate.toml"
+    config.write_text(draft(Entry(baseline.record.model_copy(update={"results": kept}), baseline.items)))
+    cells = {(m.task, m.attack) for m in read_gate(config)[0].metric}
+    assert (VERBMEM, "relearn20") not in cells
+    assert (VERBMEM, "relearn50") in cells
+
+
 def test_a_candidate_that_holds_more_has_regressed_though_it_says_no_more(family_cast: dict[str, Entry]) -> None:
     held = Gated(task="nano_books_answer_prob", metric="prob", worse="up", margin=0.1)
     said = gated("none", margin=0.1)
