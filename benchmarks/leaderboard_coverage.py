@@ -48,9 +48,22 @@ def by_attack(levels: dict[str, list[float]]) -> dict[str, dict[str, float]]:
     return {attack: {leaf: levels[leaf][i] for leaf in levels} for i, attack in enumerate(ATTACKS)}
 
 
+def true_score(leak: list[float], keep: float) -> float:
+    """The score of a model whose values are its levels: savings by the trapezoidal rule over log2 of the steps."""
+    steps = np.log2([10 / 2, 10, 20, 50])  # no step at all counts as half of the smallest budget
+    model = between(leak, keep)
+    savings = []
+    for leaf in ("verbmem", "knowmem_forget"):
+        best = [
+            np.maximum.accumulate(levels[leaf])[1:] for levels in (model, TARGET, RETRAIN)
+        ]  # none and gptq4: 0 steps
+        savings.append(np.trapezoid(best[0] - best[2], steps) / np.trapezoid(best[1] - best[2], steps))
+    return float(harmonic(1 - max(savings), keep))
+
+
 def coverage(leak: list[float], keep: float, worlds: int, clusters: int = 20) -> tuple[float, float, float]:
     """Share of worlds whose interval covers the truth (board, percentile), and the mean error of the score."""
-    truth = float(harmonic(1 - max(leak), keep))
+    truth = true_score(leak, keep)
     hits, plain, errors = 0, 0, []
     for seed in range(worlds):
         world = World(seed=seed, clusters=clusters)

@@ -200,6 +200,8 @@ def _plan(
     """Announce the plan, and refuse what cannot fit; models that config.json does not describe have none."""
     from .forecast import forecast, machine
 
+    if not isinstance(arguments["pretrained"], (str, Path)):  # lm-eval also takes a loaded model
+        return
     found = forecast(
         str(arguments["pretrained"]),
         tasks,

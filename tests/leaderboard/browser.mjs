@@ -11,7 +11,7 @@ const require = createRequire(path.join(modules, "x.js"));
 const playwright = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const index = pathToFileURL(path.join(site, "index.html")).href;
-const model = pathToFileURL(path.join(site, "m", readdirSync(path.join(site, "m")).sort()[0])).href;
+const model = pathToFileURL(path.join(site, "m", readdirSync(path.join(site, "m")).filter((name) => name.length === "0".repeat(32).length + 5).sort()[0])).href;
 const published = pathToFileURL(path.join(site, "published.html")).href;
 
 const long = pathToFileURL(path.join(site, "long.html")).href;
@@ -103,7 +103,8 @@ await check("filters", {}, async (page) => {
   assert.match(await page.textContent("#count"), /^\d+ rows?$/);
   await page.selectOption('[name="grade"]', "");
   await page.fill('[name="q"]', some[0]);
-  assert.deepEqual(await names(page), [some[0]]);
+  assert.ok((await names(page)).includes(some[0]));
+  assert.ok((await names(page)).length < all);
   await page.fill('[name="q"]', "nothing is called like this");
   assert.deepEqual(await names(page), []);
   await page.click('button[type="reset"]');
@@ -123,7 +124,7 @@ await check("compare two rows", {}, async (page) => {
   await boxes[1].check();
   const told = await page.textContent("#compare");
   assert.match(told, /difference/);
-  assert.match(told, /rub leaderboard compare [0-9a-f]{10} [0-9a-f]{10}/);
+  assert.match(told, /rub leaderboard compare [0-9a-f]{32} [0-9a-f]{32}/);
   const cells = await page.$$eval("#compare tbody tr:first-child td", (all) => all.map((td) => Number(td.textContent)));
   assert.ok(Math.abs(cells[0] - cells[1] - cells[2]) < 0.06);
   await page.reload();

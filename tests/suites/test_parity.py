@@ -195,7 +195,7 @@ def test_tofu(evaluate: Callable[..., tuple[Any, Reference]], tmp_path: Path, mo
 
     samples = results["samples"]["tofu_forget10_forget"]
     ratios = {item_id(sample["doc"]): sample["log_truth_ratio"] for sample in samples}
-    ReferenceFile(1, "tofu_forget10", "1", "retrain", "", False, ratios).write(tmp_path / "reference.json")
+    ReferenceFile(1, "tofu_forget10", "2", "retrain", "", False, ratios).write(tmp_path / "reference.json")
     monkeypatch.setenv("RUB_REFERENCE", str(tmp_path / "reference.json"))
     other, _ = evaluate("tofu_forget10", seed=5)
     own = [sample["log_truth_ratio"] for sample in other["samples"]["tofu_forget10_forget"]]
@@ -215,7 +215,7 @@ def test_forget_quality_of_the_retrain_model_itself_is_refused(
     results, _ = evaluate("tofu_forget01_forget")
     fingerprint = results["configs"]["tofu_forget01_forget"]["metadata"]["robust_unlearn_bench"]["model"]["fingerprint"]
     ratios = {item_id(s["doc"]): s["log_truth_ratio"] for s in results["samples"]["tofu_forget01_forget"]}
-    ReferenceFile(1, "tofu_forget01", "1", "retrain", fingerprint, False, ratios).write(tmp_path / "own.json")
+    ReferenceFile(1, "tofu_forget01", "2", "retrain", fingerprint, False, ratios).write(tmp_path / "own.json")
     monkeypatch.setenv("RUB_REFERENCE", str(tmp_path / "own.json"))
     with pytest.raises(DataError, match=r"the model is the retrain model retrain .* unset RUB_REFERENCE"):
         evaluate("tofu_forget01_forget")

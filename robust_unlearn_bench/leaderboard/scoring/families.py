@@ -213,9 +213,8 @@ class _Savings:
             return part
 
         def read(chooser: int, reader: int) -> Estimate:
-            picks = [_worst_within(budgets, steps, model.halves[chooser]) for model in models]
-            point = float(ratio([m.halves[reader][at] for m, at in zip(models, picks, strict=True)]))
-            draws = [m.draws[reader][at] for m, at in zip(models, picks, strict=True) if m.draws is not None]
+            point = float(ratio([_chosen(budgets, steps, m.halves[chooser], m.halves[reader]) for m in models]))
+            draws = [_chosen(budgets, steps, m.draws[chooser], m.draws[reader]) for m in models if m.draws is not None]
             return Estimate(point, ratio(draws) if len(draws) == len(models) else None)
 
         outside = read(0, 1), read(1, 0)
@@ -243,6 +242,20 @@ class _Savings:
 def _worst_within(budgets: Sequence[int], steps: Floats, values: Floats) -> list[int]:
     """Index of the attack with the largest value within each budget."""
     return [int(np.argmax(np.where(steps <= k, values, -np.inf))) for k in budgets]
+
+
+def _chosen(budgets: Sequence[int], steps: Floats, chooser: Floats, reader: Floats) -> Floats:
+    """Within each budget, what `reader` gives the attack that is worst in `chooser`, replicate by replicate.
+
+    [A] and [A], or [A, B] and [A, B], → [K] or [K, B]. Choosing anew in every replicate puts the uncertainty of the choice
+    into the interval.
+    """
+    apart = steps.reshape(-1, *(1,) * (chooser.ndim - 1))
+    rows = []
+    for k in budgets:
+        at = np.argmax(np.where(apart <= k, chooser, -np.inf), axis=0)
+        rows.append(np.take_along_axis(reader, at[None, ...], axis=0)[0])
+    return np.stack(rows)
 
 
 def _places(budgets: Sequence[int]) -> Floats:
@@ -322,8 +335,17 @@ def holds(
 
 def _crossed(inside: Sequence[Sequence[Estimate]], outside: Sequence[Sequence[Estimate]]) -> Estimate:
     """Choose the largest of `inside[h]`, read it in `outside[h]`, for both halves h, and average, clipped to [0, 1]."""
-    picks = [int(np.argmax([e.point for e in inside[h]])) for h in (0, 1)]
-    return _mean((outside[0][picks[0]], outside[1][picks[1]])).clipped()
+    return _mean((_pick(inside[0], outside[0]), _pick(inside[1], outside[1]))).clipped()
+
+
+def _pick(inside: Sequence[Estimate], outside: Sequence[Estimate]) -> Estimate:
+    """What `outside` gives the largest of `inside`, in the points and replicate by replicate."""
+    point = outside[int(np.argmax([e.point for e in inside]))].point
+    ours, theirs = ([e.replicates for e in side if e.replicates is not None] for side in (inside, outside))
+    if len(ours) < len(inside) or len(theirs) < len(outside):
+        return Estimate(point, None)
+    at = np.argmax(np.nan_to_num(np.stack(ours), nan=-np.inf), axis=0)
+    return Estimate(point, np.take_along_axis(np.stack(theirs), at[None, :], axis=0)[0])
 
 
 def _mean(pair: tuple[Estimate, Estimate]) -> Estimate:
