@@ -23,8 +23,8 @@ def root() -> Path:
 def shared() -> Path:
     """The folder of reference data beside the checkout."""
     folder = ROOT.parent / "shared"
-    if not folder.is_dir():
-        pytest.skip("the folder of reference data beside the checkout (../shared) is absent")
+    if missing := [part for part in ("data/tofu", "reference") if not (folder / part).is_dir()]:
+        pytest.skip(f"the reference data beside the checkout are absent: no ../shared/{missing[0]}")
     return folder
 
 
